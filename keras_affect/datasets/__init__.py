@@ -1,0 +1,1 @@
+"""Readers: files in, `tf.data` of ``(image, {"emotion": ..., "valence_arousal": ...})`` out."""

@@ -1,0 +1,89 @@
+"""Epochs as pure functions: order and random draws depend on (seed, epoch, index) alone.
+
+`tf.data`'s own shuffling and Keras's seed generators keep a state that no checkpoint holds: after
+a restart they begin again. Here an epoch's order is computed from the seed and the epoch's
+number, and whatever is random about an example from its key, so that a run that was interrupted
+after epoch 7 sees in epoch 8 what it would have seen, picture for picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+__all__ = ["epochs", "example_keys"]
+
+#: Gets the indices and the keys of a batch, gives the batch.
+Fetch = Callable[[tf.Tensor, tf.Tensor], Any]
+
+
+def example_keys(seed: int, epoch: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """One seed pair for `tf.random.stateless_*` an example.
+
+    Args:
+        seed: The run's seed.
+        epoch: The epoch's number, an int64 scalar.
+        indices: The places of the examples in their data set, int64 `(batch,)`.
+
+    Returns:
+        int64 `(batch, 2)`: a hash of (seed, epoch), and the index. Equal for equal
+        (seed, epoch, index), whatever stands beside it in the batch.
+    """
+    # One word is drawn from (seed, epoch), so that seed 1, epoch 2 is not seed 2, epoch 1.
+    word = tf.random.stateless_uniform(
+        [], tf.stack([tf.constant(seed, tf.int64), epoch]), None, None, tf.int64
+    )
+    return tf.stack([tf.fill(tf.shape(indices), word), indices], axis=1)
+
+
+def epochs(
+    count: int,
+    fetch: Fetch,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    seed: int,
+    initial_epoch: int = 0,
+    repeat: bool = False,
+) -> tf.data.Dataset:
+    """A data set whose passes are the epochs `initial_epoch`, `initial_epoch + 1`, ...
+
+    Args:
+        count: Examples in an epoch.
+        fetch: Called in the graph with `(indices int64 (batch,), keys int64 (batch, 2))`.
+        batch_size: Examples in a batch; the last of an epoch is smaller where it doesn't divide.
+        shuffle: Whether each epoch has an order of its own, or the order is 0, 1, 2, ...
+        seed: What order and keys start from.
+        initial_epoch: The first epoch's number.
+        repeat: False gives one epoch a pass, and the next pass gives the next epoch. True gives
+            one endless pass, to be used with ``steps_per_epoch``: a function of the arguments
+            alone, so that a run resumed with ``initial_epoch`` continues exactly.
+
+    Returns:
+        A `tf.data.Dataset` of what `fetch` gives.
+    """
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.range(count, dtype=tf.int64)
+        if shuffle:
+            pair = tf.stack([tf.constant(seed, tf.int64), epoch])
+            order = tf.random.experimental.stateless_shuffle(order, pair)
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return batches.map(lambda indices: (indices, example_keys(seed, epoch, indices)))
+
+    if repeat:
+        numbers = tf.data.Dataset.range(initial_epoch, tf.int64.max)
+    else:
+        passes = tf.Variable(initial_epoch, dtype=tf.int64, trainable=False)
+        # Runs when a pass asks for its first batch: Keras makes iterators it never reads from.
+        numbers = tf.data.Dataset.range(1).map(lambda _: passes.assign_add(1) - 1)
+    dataset = (
+        numbers.flat_map(one_epoch)
+        .map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)
+    )
+    if repeat:
+        return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return dataset.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))

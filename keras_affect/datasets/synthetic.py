@@ -120,9 +120,9 @@ def load(count: int, seed: int = 0, batch_size: int = 64, shuffle: bool = True) 
     Args:
         count: How many, 1 or more.
         seed: Which series of drawings, 0 or more; it also seeds the order.
-        batch_size: Drawings in a batch; the last batch may hold fewer.
-        shuffle: Whether each epoch goes through the drawings in an order of its own. Without it
-            they come by index.
+        batch_size: Drawings in a batch; the last of an epoch may be smaller.
+        shuffle: Whether each epoch goes through the drawings in an order of its own, a function
+            of (seed, epoch). Without it they come by index.
 
     Returns:
         A dataset of `(images, labels)`: float32 images in [0, 255] of shape
@@ -132,14 +132,20 @@ def load(count: int, seed: int = 0, batch_size: int = 64, shuffle: bool = True) 
     Raises:
         ValueError: If an argument is out of its range.
     """
+    batch_size = _natural(batch_size, "batch_size", least=1)
+    images, labels = arrays(count, seed)
+    # TensorFlow loads here and not above, so that `arrays` can be used without it.
     import tensorflow as tf
 
-    batch_size = _natural(batch_size, "batch_size", least=1)
-    dataset = tf.data.Dataset.from_tensor_slices(arrays(count, seed))
-    if shuffle:
-        dataset = dataset.shuffle(count, seed=seed, reshuffle_each_iteration=True)
-    dataset = dataset.batch(batch_size)
-    return dataset.map(lambda images, labels: (tf.cast(images, tf.float32), labels)).prefetch(2)
+    from keras_affect.datasets.epochs import epochs
+
+    held, targets = tf.constant(images), {key: tf.constant(rows) for key, rows in labels.items()}
+
+    def fetch(indices: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        chosen = tf.cast(tf.gather(held, indices), tf.float32)
+        return chosen, {key: tf.gather(rows, indices) for key, rows in targets.items()}
+
+    return epochs(count, fetch, batch_size=batch_size, shuffle=shuffle, seed=seed)
 
 
 def _expression(

@@ -1,0 +1,68 @@
+# Python 3.11 to 3.13 and make are enough: each target makes the environment it needs in .venv.
+# `make help` lists the targets. Variables:
+#
+#   PYTHON=/path/to/python3   the Python to make .venv with; else the newest that fits
+#   DATA=/path/to/ferplus     for demo: train on FER+ instead of on drawn faces
+#   ARGS="..."                for test: passed on to pytest
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Errors alone are shown.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+
+# Set in an environment once all it needs is installed: an interrupted install leaves no stamp.
+RUNS := $(VENV)/.stamp-runs
+DEVELOPS := $(VENV)/.stamp-develops
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install develop demo test lint wheel bench clean distclean FORCE
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: $(RUNS)  ## Install the package with TensorFlow and face detection
+	@echo "make: ready: $(BIN)/keras-affect --help"
+
+develop: $(DEVELOPS)  ## Install what tests and lint need too, and the commit hooks
+	@if [ -d .git ]; then $(BIN)/pre-commit install; fi
+
+demo: $(RUNS)  ## Train, export and read a face, under five minutes; DATA=PATH/TO/FERPLUS for FER+
+	$(BIN)/keras-affect demo $(if $(DATA),--data "$$DATA")
+
+test: $(DEVELOPS)  ## Run the tests; ARGS="-k litert" for some of them
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEVELOPS)  ## Check style and types; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: $(BIN)/python  ## Build the wheel into dist/
+	$(PIP) wheel --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+bench: $(RUNS)  ## Time the import of keras_affect.runtime beside that of keras
+	$(BIN)/python tests/benchmarks/import_time.py
+
+clean:  ## Remove what tests, lint and wheel leave; runs/, demo/ and .venv stay
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove .venv too
+	rm -rf $(VENV)
+
+# With PYTHON= the environment is looked at each time, and made anew if another Python made it.
+$(BIN)/python: $(if $(PYTHON),FORCE)
+	@tools/make_venv.sh $(VENV) "$(PYTHON)"
+
+$(RUNS): pyproject.toml $(BIN)/python
+	@echo "make: installing keras_affect, TensorFlow and OpenCV into $(VENV): about 2 GB, some minutes"
+	@$(PIP) install --editable '.[tensorflow,faces]'
+	@touch $@
+
+# What tests need includes what a demo needs, so both stamps are set.
+$(DEVELOPS): pyproject.toml $(BIN)/python
+	@echo "make: installing keras_affect and all that its tests need into $(VENV): about 2 GB, some minutes"
+	@$(PIP) install --editable '.[dev]'
+	@touch $(RUNS) $@

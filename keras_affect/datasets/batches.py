@@ -12,9 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from keras_affect.datasets import draws
 from keras_affect.datasets.epochs import epochs
 
 __all__ = ["batches_of", "check_batch_size"]
+
+# Augmentation draws from the streams 0, 1, ...: labels and shifts must not go together.
+_LABEL_STREAM = 1_000
 
 
 class Pictures(Protocol):
@@ -95,14 +99,8 @@ def batches_of(
 
 def _draw(shares: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     """One-hot rows drawn from rows of shares that sum to 1."""
-    # Augmentation draws from the keys themselves; another stream, so that labels and shifts
-    # don't go together.
-    point = tf.map_fn(
-        lambda key: tf.random.stateless_uniform([], tf.random.fold_in(key, 1)),
-        keys,
-        fn_output_signature=tf.float32,
-    )
-    drawn = tf.reduce_sum(tf.cast(tf.cumsum(shares, axis=1) <= point[:, None], tf.int32), axis=1)
+    point = draws.uniform(keys, 1, stream=_LABEL_STREAM)
+    drawn = tf.reduce_sum(tf.cast(tf.cumsum(shares, axis=1) <= point, tf.int32), axis=1)
     # Rounding may leave the last sum just below a point drawn close to 1.
     last = tf.reduce_max(tf.where(shares > 0, tf.range(tf.shape(shares)[1])[None], 0), axis=1)
     return tf.one_hot(tf.minimum(drawn, last), tf.shape(shares)[1])

@@ -13,29 +13,12 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["epochs", "example_keys"]
+from keras_affect.datasets.draws import example_keys
+
+__all__ = ["epochs"]
 
 #: Gets the indices and the keys of a batch, gives the batch.
 Fetch = Callable[[tf.Tensor, tf.Tensor], Any]
-
-
-def example_keys(seed: int, epoch: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """One seed pair for `tf.random.stateless_*` an example.
-
-    Args:
-        seed: The run's seed.
-        epoch: The epoch's number, an int64 scalar.
-        indices: The places of the examples in their data set, int64 `(batch,)`.
-
-    Returns:
-        int64 `(batch, 2)`: a hash of (seed, epoch), and the index. Equal for equal
-        (seed, epoch, index), whatever stands beside it in the batch.
-    """
-    # One word is drawn from (seed, epoch), so that seed 1, epoch 2 is not seed 2, epoch 1.
-    word = tf.random.stateless_uniform(
-        [], tf.stack([tf.constant(seed, tf.int64), epoch]), None, None, tf.int64
-    )
-    return tf.stack([tf.fill(tf.shape(indices), word), indices], axis=1)
 
 
 def epochs(
@@ -52,7 +35,7 @@ def epochs(
 
     Args:
         count: Examples in an epoch.
-        fetch: Called in the graph with `(indices int64 (batch,), keys int64 (batch, 2))`.
+        fetch: Called in the graph with `(indices int64 (batch,), keys uint64 (batch,))`.
         batch_size: Examples in a batch; the last of an epoch is smaller where it doesn't divide.
         shuffle: Whether each epoch has an order of its own, or the order is 0, 1, 2, ...
         seed: What order and keys start from.

@@ -392,7 +392,7 @@ def load(
             ``load(root, "train", drop_duplicates="valid")``.
         on_error: As in `read`.
         augment: Called in the graph as ``augment(images, keys)``, float32
-            `(batch, 48, 48, 1)` and int64 `(batch, 2)`; gives images. See
+            `(batch, 48, 48, 1)` and uint64 `(batch,)`; gives images. See
             `augmentation.face_pipeline`.
         initial_epoch: The first epoch's number.
         repeat: False: each pass is the next epoch. True: one endless pass, for ``fit`` with

@@ -6,10 +6,15 @@ neither Keras nor a backend.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+from keras_affect import __version__
 
 app = typer.Typer(
     name="keras-affect",
@@ -18,6 +23,93 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="FER+: its folders, or Kaggle's csv and FER+'s.")],
+    out: Annotated[Path, typer.Option(help="The run's folder, as runs/first.")],
+    recipe: Annotated[
+        Path | None, typer.Option(help="A recipe.json to start from; options override it.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the train split.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the one cycle.")] = None,
+    width: Annotated[float | None, typer.Option(help="Factor on the channels.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Rate before the heads.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="distribution, majority, drawn or outlier_free.")
+    ] = None,
+    augmentation: Annotated[
+        str | None, typer.Option(help="none, light, strong or camera.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")] = None,
+    seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.")
+    ] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same weights to the bit, but slower.")
+    ] = False,
+    on_error: Annotated[
+        str, typer.Option(help="raise or skip: what to do about bad rows and pictures.")
+    ] = "raise",
+) -> None:
+    """Train a LightweightCNN on FER+ and score it.
+
+    Example: keras-affect train --data ferplus --out runs/first --epochs 30
+    """
+    _need_tensorflow()
+    from dataclasses import replace
+
+    import tensorflow as tf
+
+    from keras_affect.training import Recipe, train
+
+    source = out / "recipe.json" if resume and recipe is None else recipe
+    start = Recipe.load(source) if source else Recipe()
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "width": width,
+        "dropout": dropout,
+        "labels": labels,
+        "augmentation": augmentation,
+        "dtype": dtype,
+        "seed": seed,
+    }
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    train(
+        replace(start, **{name: value for name, value in given.items() if value is not None}),
+        data,
+        out,
+        resume=resume,
+        tensorboard=tensorboard,
+        on_error=on_error,  # type: ignore[arg-type]
+    )
+
+
+def _need_tensorflow() -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ImportError(
+            "this command needs TensorFlow: pip install 'keras-affect[tensorflow]'"
+        )
 
 
 def main() -> None:

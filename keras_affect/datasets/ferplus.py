@@ -43,8 +43,10 @@ __all__ = [
     "LABELS",
     "SPLITS",
     "FerPlus",
+    "Labelled",
     "distribution",
     "duplicates",
+    "labelled",
     "load",
     "majority",
     "multi_label",
@@ -357,6 +359,51 @@ def _columns(
     return [found.index(name) for name in wanted]
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """Images with their labels, before they are batched.
+
+    Attributes:
+        data: The images that the label rule keeps.
+        emotion: float32 `(images, 8)`, or `(images, 10)` for "votes".
+        valence_arousal: float32 `(images, 2)`.
+    """
+
+    data: FerPlus
+    emotion: npt.NDArray[np.float32]
+    valence_arousal: npt.NDArray[np.float32]
+
+
+def labelled(
+    root: str | Path,
+    split: str,
+    labels: str,
+    *,
+    drop_duplicates: str | Sequence[str] | None = None,
+    on_error: OnError = "raise",
+) -> Labelled:
+    """A split's images and labels as arrays, without TensorFlow; arguments as in `load`."""
+    if labels not in LABELS:
+        raise ValueError(
+            f"Invalid value for argument `labels`. Expected one of {', '.join(LABELS)}. "
+            f"Received: labels={labels!r}"
+        )
+    data = read(root, split, on_error)
+    if drop_duplicates is not None:
+        others = [drop_duplicates] if isinstance(drop_duplicates, str) else drop_duplicates
+        if split in others:
+            raise ValueError(
+                "Invalid value for argument `drop_duplicates`. Expected other splits than "
+                f"split={split!r}. Received: drop_duplicates={drop_duplicates!r}"
+            )
+        data = data.take(~duplicates(data, *(read(root, name, on_error) for name in others)))
+    targets = _targets(data.votes, labels)
+    # "votes" drops no image, not even one that nobody voted on.
+    kept = np.asarray(targets.any(axis=1) | (labels == "votes"))
+    data = data.take(kept)
+    return Labelled(data, targets[kept], valence_arousal(data.votes))
+
+
 def load(
     root: str | Path,
     split: str = "train",
@@ -410,28 +457,12 @@ def load(
     # TensorFlow loads here and not above, so that votes can be read and scored without it.
     from keras_affect.datasets.batches import batches_of, check_batch_size
 
-    if labels not in LABELS:
-        raise ValueError(
-            f"Invalid value for argument `labels`. Expected one of {', '.join(LABELS)}. "
-            f"Received: labels={labels!r}"
-        )
     check_batch_size(batch_size)
-    data = read(root, split, on_error)
-    if drop_duplicates is not None:
-        others = [drop_duplicates] if isinstance(drop_duplicates, str) else drop_duplicates
-        if split in others:
-            raise ValueError(
-                "Invalid value for argument `drop_duplicates`. Expected other splits than "
-                f"split={split!r}. Received: drop_duplicates={drop_duplicates!r}"
-            )
-        data = data.take(~duplicates(data, *(read(root, name, on_error) for name in others)))
-    targets = _targets(data.votes, labels)
-    labelled: npt.NDArray[np.bool_] = np.asarray(targets.any(axis=1))
-    data, targets = data.take(labelled), targets[labelled]
+    kept = labelled(root, split, labels, drop_duplicates=drop_duplicates, on_error=on_error)
     return batches_of(
-        data,
-        targets,
-        valence_arousal(data.votes),
+        kept.data,
+        kept.emotion,
+        kept.valence_arousal,
         draw_labels=labels == "drawn",
         batch_size=batch_size,
         shuffle=split == "train" if shuffle is None else shuffle,

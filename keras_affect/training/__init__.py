@@ -1,0 +1,7 @@
+"""Training: a recipe, `model.fit`, and a folder with all that came of it."""
+
+from keras_affect.training.recipe import Recipe
+from keras_affect.training.run import train
+from keras_affect.training.schedules import OneCycle
+
+__all__ = ["OneCycle", "Recipe", "train"]

@@ -1,0 +1,79 @@
+"""Checkpoints that a run continues from exactly: every variable, seed states included.
+
+``.keras`` and ``.weights.h5`` files leave out the states of seed generators, so that dropout
+would draw again what it drew before. A checkpoint here is a ``.npz`` of all of the model's and
+the optimizer's variables.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_affect._files import written_whole
+
+__all__ = ["Checkpoint", "restore"]
+
+
+def _variables(model: Any) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _key(place: int, variable: Any) -> str:
+    # The path for people and for the check at restoring; the place, since paths may repeat.
+    return f"{place:04d} {variable.path}"
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Writes the checkpoint after each epoch.
+
+    Args:
+        path: The ``.npz`` file; each epoch replaces it whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write every variable, and how many epochs are done."""
+        arrays: dict[str, Any] = {"epochs_done": np.int64(epoch + 1)}
+        arrays |= {_key(i, v): np.asarray(v) for i, v in enumerate(_variables(self.model))}
+        with written_whole(self._path, overwrite=True) as beside:
+            np.savez(beside, **arrays)
+
+
+def restore(model: Any, path: Path) -> int:
+    """Fill a compiled model and its built optimizer from a checkpoint.
+
+    Returns:
+        How many epochs were done when it was written.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If the file is damaged, or of another model; nothing is changed then.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no checkpoint there to resume from")
+    variables = _variables(model)
+    try:
+        with np.load(path) as file:
+            done = int(file["epochs_done"])
+            values = [file[_key(i, variable)] for i, variable in enumerate(variables)]
+    except KeyError as error:
+        raise ValueError(f"{path}: a checkpoint of another model: it lacks {error}") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: damaged ({error})") from None
+    for variable, value in zip(variables, values, strict=True):
+        if tuple(variable.shape) != value.shape:
+            raise ValueError(
+                f"{path}: a checkpoint of another model: {variable.path} has shape "
+                f"{value.shape}, expected {tuple(variable.shape)}"
+            )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return done

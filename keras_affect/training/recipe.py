@@ -1,0 +1,124 @@
+"""What a training is: every choice that its result depends on, in one dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_affect._files import written_whole
+
+__all__ = ["Recipe"]
+
+_CHOICES = {
+    "model": ("LightweightCNN",),
+    "labels": ("distribution", "majority", "drawn", "outlier_free"),
+    "augmentation": ("none", "light", "strong", "camera"),
+    "dtype": ("float32", "mixed_bfloat16"),
+}
+
+# Lowest and highest value of each number; the highest is excluded where it is no integer.
+_RANGES: dict[str, tuple[float, float]] = {
+    "width": (0.1, 8.0),
+    "dropout": (0.0, 1.0),
+    "epochs": (1, 100_000),
+    "batch_size": (1, 100_000),
+    "learning_rate": (1e-9, 100.0),
+    "warmup": (1e-3, 1.0),
+    "momentum": (0.0, 1.0),
+    "weight_decay": (0.0, 1.0),
+    "valence_arousal_weight": (0.0, 1e6),
+    "seed": (0, 2**31),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training on FER+.
+
+    Attributes:
+        model: The class in `keras_affect.models`.
+        width: Factor on its channels.
+        dropout: Rate of dropout before the heads, in [0, 1).
+        labels: The rule for the labels, see `datasets.ferplus.load`.
+        drop_duplicates: Whether to leave out train pictures that stand pixel for pixel in valid,
+            without which choosing by the valid score would be choosing what was learnt by heart.
+        augmentation: "none", or a name of `augmentation.face_pipeline`.
+        epochs: Passes over the train split.
+        batch_size: Images a step.
+        learning_rate: The peak of `schedules.OneCycle`.
+        warmup: Share of the steps that rise to it, in (0, 1).
+        momentum: Nesterov momentum of stochastic gradient descent, in [0, 1).
+        weight_decay: Decoupled decay of kernels (not of biases or normalisation), a step and
+            unit of learning rate. Beside L2 regularisation with coefficient c and momentum m it
+            does what `weight_decay = 2 c / (1 - m)` does.
+        valence_arousal_weight: Weight of the squared error of valence and arousal beside the
+            cross-entropy of emotions; 0 leaves the output out of the model.
+        dtype: "float32" or "mixed_bfloat16", which is quicker where the processor has it.
+        seed: What weights, order, draws and dropout start from.
+    """
+
+    model: str = "LightweightCNN"
+    width: float = 1.0
+    dropout: float = 0.3
+    labels: str = "outlier_free"
+    drop_duplicates: bool = True
+    augmentation: str = "strong"
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 0.12
+    warmup: float = 0.3
+    momentum: float = 0.9
+    weight_decay: float = 5e-3
+    valence_arousal_weight: float = 1.0
+    dtype: str = "mixed_bfloat16"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise _invalid(name, f"one of {', '.join(choices)}", value)
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            whole = isinstance(low, int)
+            kinds = (int,) if whole else (int, float)
+            number = isinstance(value, kinds) and not isinstance(value, bool)
+            if not (number and low <= value < high):
+                raise _invalid(
+                    name, f"{'an integer' if whole else 'a number'} in [{low:g}, {high:g})", value
+                )
+        if not isinstance(self.drop_duplicates, bool):
+            raise _invalid("drop_duplicates", "True or False", self.drop_duplicates)
+
+    def save(self, path: str | Path) -> None:
+        """Write the recipe as JSON; what stands at `path` is replaced."""
+        with written_whole(path, overwrite=True) as beside:
+            beside.write_text(
+                json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8"
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """A recipe from JSON.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a recipe; names the file and what is wrong.
+        """
+        path = Path(path)
+        try:
+            values: Any = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**values)
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
+            raise ValueError(f"{path}: not a recipe ({error})") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def _invalid(name: str, expected: str, value: object) -> ValueError:
+    return ValueError(
+        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
+    )

@@ -1,0 +1,166 @@
+"""Who may import whom: the rules of ARCHITECTURE.md, read off the sources and off sys.modules."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "keras_affect"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+#: What takes seconds to load, or isn't there where the base dependencies alone are installed.
+HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+KNOWN = {_name(path) for path in MODULES}
+
+
+def _imports(path: Path, tree: ast.AST | None = None) -> Iterator[str]:
+    """Absolute names of all that a module imports, inside functions too."""
+    tree = tree or ast.parse(path.read_text(encoding="utf-8"))
+    package = _name(path).split(".")
+    if path.name != "__init__.py":
+        package.pop()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                yield full if full in KNOWN else module
+
+
+def _at_the_top(path: Path) -> set[str]:
+    """What is imported as soon as a module is: not inside a function, nor for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for parent in ast.walk(tree):
+        if isinstance(parent, ast.Module | ast.ClassDef | ast.If | ast.Try):
+            parent.body = [node for node in parent.body if not _is_late(node)]
+    return set(_imports(path, tree))
+
+
+def _is_late(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.dump(node.test)
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def _roots(names) -> set[str]:
+    """Of each name what stands before the first dot; the standard library's left out."""
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+
+
+def _own(names) -> set[str]:
+    """The parts of the package among the names, as "datasets" for keras_affect.datasets.votes."""
+    split = [name.split(".") for name in names]
+    return {parts[1] if len(parts) > 1 else "" for parts in split if parts[0] == "keras_affect"}
+
+
+def _loaded_by(code: str) -> set[str]:
+    """Modules in a fresh interpreter after the code ran."""
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport json, sys; print(json.dumps([*sys.modules]))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=REPOSITORY,
+    )
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+def test_sources_are_read_rightly(tmp_path, monkeypatch):
+    """The tests below rest on `_imports`; what it must find, and what it must not."""
+    code = (
+        "from __future__ import annotations\nimport a.b\nfrom keras_affect import emotions, x\n"
+        "from ..weights import catalog\nfrom . import faces\ndef f():\n    import tests.late\n"
+        "if TYPE_CHECKING:\n    import typed\n"
+    )
+    path = tmp_path / "keras_affect" / "runtime" / "module.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(code)
+    monkeypatch.setitem(globals(), "REPOSITORY", tmp_path)
+    monkeypatch.setitem(globals(), "KNOWN", KNOWN | {"keras_affect.runtime.faces"})
+    found = {
+        "__future__",
+        "a.b",
+        "keras_affect",
+        "keras_affect.emotions",
+        "keras_affect.weights.catalog",
+        "keras_affect.runtime.faces",
+        "tests.late",
+        "typed",
+    }
+    assert set(_imports(path)) == found
+    assert _own(found) == {"", "emotions", "runtime", "weights"}
+    assert _roots(found) == {"a", "keras_affect", "tests", "typed"}
+    assert found - _at_the_top(path) == {"tests.late", "typed"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_package_imports_neither_tests_nor_products_nor_examples(path):
+    assert not _roots(_imports(path)) & {"tests", "examples", "export", "tools"}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "runtime").rglob("*.py")), ids=_name)
+def test_runtime_stands_on_emotions_and_the_catalog_alone(path):
+    names = set(_imports(path))
+    assert _own(names) <= {"", "emotions", "runtime", "weights"}
+    weights = {name for name in names if name.startswith("keras_affect.weights")}
+    assert weights <= {"keras_affect.weights", "keras_affect.weights.catalog"}
+    assert _roots(names) <= {"keras_affect", "numpy", "PIL", "ai_edge_litert", "cv2"}
+    assert "cv2" not in _roots(_at_the_top(path)), (
+        "OpenCV comes with an extra and takes long to load"
+    )
+
+
+@pytest.mark.parametrize("name", ["emotions", "weights/__init__", "weights/catalog"])
+def test_what_runtime_stands_on_stands_on_nothing_heavy(name):
+    path = PACKAGE / f"{name}.py"
+    names = set(_imports(path))
+    assert _own(names) <= {"weights"}
+    assert _roots(names) <= {"keras_affect", "numpy"}
+
+
+def test_command_line_loads_what_a_command_needs_when_it_runs():
+    assert _roots(_at_the_top(PACKAGE / "cli.py")) <= {"typer", "rich", "keras_affect"}
+    assert not HEAVY & _loaded_by("import keras_affect.cli")
+
+
+def test_package_itself_loads_nothing_but_python():
+    assert _roots(_loaded_by("import keras_affect") - _loaded_by("")) == {"keras_affect"}
+
+
+def test_runtime_loads_no_backend_even_where_one_is_installed():
+    loaded = _loaded_by("import keras_affect.runtime")
+    assert "keras_affect.runtime" in loaded
+    assert not HEAVY & loaded
+    assert _own(loaded) == {"", "emotions", "runtime", "weights"}
+
+
+def test_heavy_modules_are_seen_when_they_are_loaded():
+    """The negative control of the tests above."""
+    assert {"keras", "tensorflow"} <= HEAVY & _loaded_by("import keras_affect; keras_affect.models")
+
+
+def test_no_module_needs_itself():
+    """A cycle works or fails by who is imported first."""
+    needs = {_name(path): _at_the_top(path) & (KNOWN - {"keras_affect"}) for path in MODULES}
+    left = dict(needs)
+    while leaves := [name for name, needed in left.items() if not needed & left.keys()]:
+        for name in leaves:
+            del left[name]
+    assert not left

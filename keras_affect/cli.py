@@ -112,6 +112,84 @@ def _need_tensorflow() -> None:
         )
 
 
+@app.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(help="A run's folder, a .keras file, or a name that ships: ferplus.")
+    ],
+    out: Annotated[Path, typer.Argument(help="The file to write, ending in .tflite.")],
+    quantization: Annotated[
+        str, typer.Option(help="int8, float16, dynamic_range or float32.")
+    ] = "int8",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="FER+: int8 is calibrated on train, and both models scored on valid."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="A folder of face pictures to calibrate int8 on instead.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report here, as JSON.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
+) -> None:
+    """Write a model as a .tflite for phones, browsers and boards, and measure what was written.
+
+    Example: keras-affect export runs/first affect.tflite --data ferplus
+    """
+    from keras_affect._files import check_destination
+    from keras_affect.export.quantization import QuantizationConfig
+
+    config = QuantizationConfig.from_name(quantization)
+    for destination in (out, report):
+        if destination is not None:
+            check_destination(destination, overwrite)
+    if config.needs_calibration and data is None and calibration is None:
+        raise ValueError(f"{config.name} needs pictures: --data or --calibration")
+    _need_tensorflow()
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+
+    from keras_affect import models
+    from keras_affect.export import calibration as pictures
+    from keras_affect.export import to_litert
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("loading the model", total=None)
+        loaded = models.load(model)
+        images = labelled = None
+        if calibration is not None:
+            bar.update(task, description="reading pictures")
+            images = pictures.from_folder(calibration, loaded.input_shape[1:])
+        if data is not None:
+            from keras_affect.datasets import ferplus
+
+            bar.update(task, description="reading FER+")
+            if images is None and config.needs_calibration:
+                images = pictures.from_ferplus(data)
+            valid = ferplus.read(data, "valid")
+            labelled = (valid.images, valid.votes)
+        written = to_litert(
+            loaded,
+            out,
+            config,
+            calibration=images,
+            labelled=labelled,
+            overwrite=overwrite,
+            progress=lambda what, done, of: bar.update(
+                task, description=what, completed=done, total=of
+            ),
+        )
+    if report is not None:
+        written.save(report, overwrite=overwrite)
+    table = Table.grid(padding=(0, 2))
+    for heading, text in written.rows():
+        table.add_row(heading, text)
+    Console().print(table, markup=False, highlight=False)
+
+
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit code 2."""
     # TensorFlow's start-up notes would stand above every table; errors still show.

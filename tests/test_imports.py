@@ -179,7 +179,8 @@ def test_names_that_users_meet_need_no_further_import():
         "weights.find",
     )
     code = "import keras_affect as ka\nmissing = []\n" + "".join(
-        f"try: ka.{name}\nexcept (AttributeError, ImportError): missing.append({name!r})\n" for name in names
+        f"try: ka.{name}\nexcept (AttributeError, ImportError): missing.append({name!r})\n"
+        for name in names
     )
     assert _loaded_by(code + "assert not missing, missing")
 

@@ -15,13 +15,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["SIDE", "FolderPictures", "PictureSource", "PixelColumn"]
+__all__ = ["SIDE", "FolderPictures", "PictureSource", "PixelColumn", "split_csv_line"]
 
 #: FER2013's pictures are 48 by 48, gray.
 SIDE = 48
 
 Picture = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
+
+
+def split_csv_line(text: str) -> list[str]:
+    """The fields of one line; what no csv can hold is one field, for its reader to refuse."""
+    line = text.rstrip("\r\n")
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return [line]
 
 
 class PictureSource(Protocol):
@@ -105,7 +114,7 @@ class PixelColumn:
         with self._table.open("rb") as file:
             file.seek(self._offsets[index])
             text = file.readline().decode("utf-8", errors="replace")
-        fields = next(csv.reader([text]), [])
+        fields = split_csv_line(text)
         pixels = fields[self._column].split() if self._column < len(fields) else []
         try:
             values = np.array(pixels, np.int64)

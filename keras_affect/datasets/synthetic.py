@@ -32,7 +32,7 @@ from keras_affect.datasets.face_drawing import SIZE, Face, render
 __all__ = ["LOWEST_INTENSITY", "PROTOTYPES", "arrays", "draw", "load"]
 
 #: The weakest expression drawn, as a share of the strongest.
-LOWEST_INTENSITY = 0.4
+LOWEST_INTENSITY = 0.3
 
 #: Action units of each emotion, with their strength at intensity 1. Contempt's pull one half of
 #: the face, either one.

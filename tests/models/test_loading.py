@@ -1,0 +1,115 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from keras_affect import models
+from keras_affect.models import LightweightCNN
+from keras_affect.weights import catalog
+from keras_affect.weights.storage import save_weights_float16
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A catalog of two versions, in a folder of its own."""
+    rows = []
+    for version in (1, 2):
+        model = LightweightCNN(weights=None)
+        rng = np.random.default_rng(version)
+        model.get_layer("emotion").bias.assign(rng.normal(size=8))
+        path = tmp_path / f"tiny_v{version}.weights.h5"
+        save_weights_float16(model, path)
+        rows.append(
+            catalog.Entry(
+                model="LightweightCNN",
+                name=f"tiny_v{version}",
+                kind="keras",
+                file=path.name,
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                size=path.stat().st_size,
+                config=model.get_config(),
+                scores={},
+                data="",
+                licence="",
+            )
+        )
+    monkeypatch.setattr(catalog, "FOLDER", tmp_path)
+    monkeypatch.setattr(catalog, "entries", lambda: tuple(rows))
+    return tmp_path
+
+
+def bias_of(model):
+    return np.asarray(model.get_layer("emotion").bias)
+
+
+def test_name_without_version_is_the_newest(shipped):
+    newest, second, first = (
+        bias_of(LightweightCNN(weights=name)) for name in ("tiny", "tiny_v2", "tiny_v1")
+    )
+    np.testing.assert_array_equal(newest, second)
+    assert not np.allclose(newest, first)
+    np.testing.assert_allclose(first, np.random.default_rng(1).normal(size=8), rtol=1e-3, atol=1e-4)
+
+
+def test_unknown_name_lists_what_ships(shipped):
+    with pytest.raises(
+        ValueError, match=r"argument `weights`.*'tiny', 'tiny_v1', 'tiny_v2'.*weights='imagenet'"
+    ):
+        LightweightCNN(weights="imagenet")
+
+
+def test_flipped_byte_is_noticed(shipped):
+    path = shipped / "tiny_v2.weights.h5"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"tiny_v2\.weights\.h5: damaged\. Expected SHA-256"):
+        LightweightCNN(weights="tiny")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"tiny_v2\.weights\.h5: missing"):
+        LightweightCNN(weights="tiny")
+
+
+def test_other_classes_keep_the_backbone_and_warn(shipped):
+    with pytest.warns(UserWarning, match=r"trained for 8 classes.*stay random") as caught:
+        other = LightweightCNN(weights="tiny", classes=["calm", "tense"])
+    assert len(caught) == 1
+    whole = LightweightCNN(weights="tiny")
+    np.testing.assert_array_equal(
+        np.asarray(other.get_layer("stem_conv").kernel),
+        np.asarray(whole.get_layer("stem_conv").kernel),
+    )
+    assert np.asarray(other.get_layer("emotion").kernel).shape == (88, 2)
+
+
+def test_path_with_other_classes_needs_leave(shipped):
+    path = str(shipped / "tiny_v1.weights.h5")
+    np.testing.assert_array_equal(
+        bias_of(LightweightCNN(weights=path)), bias_of(LightweightCNN(weights="tiny_v1"))
+    )
+    with pytest.raises(ValueError, match="emotion"):
+        LightweightCNN(weights=path, classes=3)
+    LightweightCNN(weights=path, classes=3, skip_mismatch=True)
+
+
+def test_load_takes_files_folders_and_names(shipped, tmp_path):
+    model = LightweightCNN(weights="tiny")
+    run = tmp_path / "run"
+    run.mkdir()
+    model.save(run / "model.keras")
+    for source in (run, run / "model.keras", "tiny"):
+        np.testing.assert_array_equal(bias_of(models.load(source)), bias_of(model))
+
+
+def test_load_says_what_is_wrong(shipped, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.keras: no such file"):
+        models.load(tmp_path / "nothing.keras")
+    with pytest.raises(FileNotFoundError, match=r"no model\.keras in it"):
+        models.load(tmp_path)
+    (tmp_path / "text.keras").write_text("text")
+    with pytest.raises(ValueError, match=r"text\.keras: not a Keras model"):
+        models.load(tmp_path / "text.keras")
+    with pytest.raises(ValueError, match=r"ships 'tiny'"):
+        models.load("huge")
+    with pytest.raises(FileNotFoundError, match=r"model\.tflite: expected a \.keras file"):
+        models.load(tmp_path / "model.tflite")

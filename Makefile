@@ -25,7 +25,7 @@ install: $(RUNS)  ## Install the package with TensorFlow and face detection
 	@echo "make: ready: $(BIN)/keras-affect --help"
 
 develop: $(DEVELOPS)  ## Install what tests and lint need too, and the commit hooks
-	@if [ -d .git ]; then $(BIN)/pre-commit install; fi
+	@if [ -e .git ]; then $(BIN)/pre-commit install; fi
 
 demo: $(RUNS)  ## Train, export and read a face, under five minutes; DATA=PATH/TO/FERPLUS for FER+
 	$(BIN)/keras-affect demo $(if $(DATA),--data "$$DATA")

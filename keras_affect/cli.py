@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,15 +26,22 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        print(__version__)
-        raise typer.Exit
+    pass
 
 
 @app.command()
@@ -51,9 +59,7 @@ def train(
     labels: Annotated[
         str | None, typer.Option(help="distribution, majority, drawn or outlier_free.")
     ] = None,
-    augmentation: Annotated[
-        str | None, typer.Option(help="none, light, strong or camera.")
-    ] = None,
+    augmentation: Annotated[str | None, typer.Option(help="none, light, strong or camera.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,
     resume: Annotated[
@@ -106,10 +112,28 @@ def train(
 
 
 def _need_tensorflow() -> None:
+    """Load TensorFlow, or say which extra brings it.
+
+    TensorFlow's start-up notes go to the process's standard error past every setting it has for
+    them. They are held back, and shown only if it does not start.
+    """
     if importlib.util.find_spec("tensorflow") is None:
-        raise ImportError(
-            "this command needs TensorFlow: pip install 'keras-affect[tensorflow]'"
-        )
+        raise ImportError("this command needs TensorFlow: pip install 'keras-affect[tensorflow]'")
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        except BaseException:
+            held.seek(0)
+            os.write(shown, held.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
 
 
 @app.command()
@@ -190,14 +214,185 @@ def export(
     Console().print(table, markup=False, highlight=False)
 
 
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="FER+, to train on real faces instead of drawings.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="The folder to write; an earlier demo's is replaced.")
+    ] = Path("demo"),
+) -> None:
+    """Train on drawn faces, export to int8, run it without TensorFlow, read a photograph.
+
+    Takes under five minutes on two cores and ends with a report page.
+
+    Example: keras-affect demo --out demo
+    """
+    from keras_affect.demo.folder import check_folder
+
+    check_folder(out)
+    _need_tensorflow()
+    from rich.console import Console
+
+    console = Console()
+    with console.status("loading TensorFlow"):
+        from keras_affect.demo.run import run
+    made = run(out, data, console=console)
+    console.print("\n".join(made.lines()), soft_wrap=True, highlight=False)
+
+
+@app.command(
+    help="Find the faces in photos and read emotion, valence and arousal from each.\n\n"
+    "Reads an expression, not a feeling: what a face shows is not what a person feels. In the "
+    "EU, Article 5(1)(f) of the AI Act, Regulation (EU) 2024/1689, prohibits inferring emotions "
+    "at work and in education, except for medical or safety reasons.\n\n"
+    "A photo that can't be read, or shows no face, is reported; the others are read all the same, "
+    "and the exit code is 2.\n\n"
+    "Example: keras-affect predict photo.jpg --annotate annotated.png"
+)
+def predict(
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO...", help="Picture files.", show_default=False)
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A .tflite of `keras-affect export`.", show_default="the one that ships"),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Write the picture with boxes and labels here: a file for one photo, a folder "
+            "for several.",
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    faces: Annotated[
+        bool | None,
+        typer.Option(
+            "--faces/--no-faces",
+            help="Look for faces, or take each picture as one face.",
+            show_default="--faces where OpenCV is installed",
+        ),
+    ] = None,
+    class_names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...", help="The classes of a .tflite that doesn't name them, in order."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace annotated pictures that exist.")
+    ] = False,
+) -> None:
+    """Read photos, print what their faces show, and say of which photos that failed."""
+    import json
+    import warnings
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from keras_affect._files import check_destination, written_whole
+    from keras_affect.runtime import AffectInterpreter
+    from keras_affect.runtime import annotate as annotated
+    from keras_affect.runtime.faces import check_available
+    from keras_affect.runtime.native_notes import without_native_notes
+    from keras_affect.runtime.photos import annotated_paths, read_photo
+
+    notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    targets = [] if annotate is None else annotated_paths(photos, annotate)
+    if annotate is not None and targets != [annotate]:
+        annotate.mkdir(parents=True, exist_ok=True)
+    for target in targets:
+        check_destination(target, overwrite)
+    with without_native_notes():
+        interpreter = AffectInterpreter(
+            model, class_names=None if class_names is None else class_names.split(",")
+        )
+    if faces is not False:
+        try:
+            check_available()
+        except ImportError as error:
+            if faces:
+                raise
+            notes.print(f"keras-affect: {error}. Each picture is taken as one face.")
+        else:
+            faces = True
+    read = []
+    with warnings.catch_warnings():
+        # Pillow's remarks on broken EXIF and on sizes; what matters of them is a problem below.
+        warnings.filterwarnings("ignore", module="PIL")
+        for place, path in enumerate(
+            track(photos, "reading", console=notes, transient=True, disable=not notes.is_terminal)
+        ):
+            photo = read_photo(interpreter, path, bool(faces))
+            if targets and photo.picture is not None and photo.predictions:
+                with written_whole(targets[place], overwrite) as file:
+                    annotated(photo.picture, photo.predictions).save(file)
+            read.append(photo)
+    if json_:
+        document = {
+            "model": interpreter.name,
+            "face_detection": "opencv" if faces else None,
+            "photos": [photo.as_dict() for photo in read],
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        for photo in read:
+            if photo.predictions:
+                _print_faces(photo)
+    for photo in read:
+        if photo.problem is not None:
+            notes.print(f"keras-affect: {photo.problem}")
+    if any(photo.problem is not None for photo in read):
+        raise typer.Exit(2)
+
+
+def _print_faces(photo: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    # A file's name is bytes, and need not be text that can be printed.
+    name = os.fsencode(photo.path).decode("utf-8", "replace")
+    width, height = photo.picture.size
+    console.print(Text(f"{name}, {width} x {height}"), soft_wrap=True)
+    table = Table()
+    for heading in ("face at x, y", "size", "emotion", "probability", "valence", "arousal"):
+        table.add_column(heading, justify="left" if heading == "emotion" else "right")
+    for prediction in photo.predictions:
+        face = prediction.face
+        place = ["whole picture", f"{width} x {height}"]
+        if face is not None:
+            place = [f"{face.box[0]}, {face.box[1]}", f"{face.width} x {face.height}"]
+        measured = [prediction.valence, prediction.arousal]
+        table.add_row(
+            *place,
+            Text(prediction.emotion),
+            f"{prediction.probability:.1%}",
+            *("" if value is None else f"{value:+.2f}" for value in measured),
+        )
+    console.print(table)
+
+
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit code 2."""
-    # TensorFlow's start-up notes would stand above every table; errors still show.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        app()
-    except (ValueError, OSError, ImportError) as error:
+        code = app(standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        raise SystemExit(130) from None
+    except Exception as error:
+        # Typer carries a click of its own: what it raises for bad usage is known by its method.
+        usage = getattr(error, "format_message", None)
+        if usage is None and not isinstance(error, ValueError | OSError | ImportError):
+            raise
         if os.environ.get("KERAS_AFFECT_TRACEBACK"):
             raise
-        print(f"keras-affect: {' '.join(str(error).split())}", file=sys.stderr)
+        message = usage() if usage is not None else str(error)
+        if message:  # without any argument the help was printed, and that says it all
+            print(f"keras-affect: {' '.join(message.split())}", file=sys.stderr)
         raise SystemExit(2) from None
+    raise SystemExit(code if isinstance(code, int) else 0)

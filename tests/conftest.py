@@ -27,10 +27,14 @@ def ferplus_root() -> Path:
     """FER+ train and valid in the official folders, unpacked once a machine."""
     data = _find_shared_data()
     if data is None:
-        pytest.skip(
+        reason = (
             "needs FER+ (its pictures may not be passed on): put unpack.py and its sheets in "
             "../shared/data, or name their folder in KERAS_AFFECT_TEST_DATA"
         )
+        # Where a change is judged, a test that did not run must not look like one that passed.
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
     target = Path(tempfile.gettempdir()) / f"keras_affect_ferplus_{os.getuid()}"
     if not target.is_dir():
         # Unpacked beside and renamed, so that an interrupted run leaves no half of it.

@@ -62,7 +62,7 @@ def train(
     """
     console = console or Console()
     out = Path(out)
-    _prepare_folder(out, recipe, resume)
+    _check_folder(out, recipe, resume)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ImportError("--tensorboard needs the package tensorboard: pip install tensorboard")
 
@@ -81,6 +81,9 @@ def train(
     steps = -(-len(kept.data) // recipe.batch_size)
     console.print(f"{len(kept.data)} train images, {steps} steps an epoch", highlight=False)
 
+    # Not before the data was read: a run that can't begin leaves no folder behind.
+    out.mkdir(parents=True, exist_ok=True)
+    recipe.save(out / "recipe.json")
     model = _compiled_model(recipe, steps)
     done = restore(model, out / "checkpoint.npz") if resume else 0
     batches = batches_of(
@@ -121,7 +124,7 @@ def train(
     return model
 
 
-def _prepare_folder(out: Path, recipe: Recipe, resume: bool) -> None:
+def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
     written = out / "recipe.json"
     if resume:
         before = Recipe.load(written)
@@ -138,8 +141,6 @@ def _prepare_folder(out: Path, recipe: Recipe, resume: bool) -> None:
             f"{out}: holds a run already; resume=True (--resume) continues it, another folder "
             "starts anew"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    recipe.save(written)
 
 
 def _compiled_model(recipe: Recipe, steps: int) -> Any:

@@ -1,0 +1,47 @@
+import pytest
+
+from keras_affect.training import Recipe
+
+
+def test_round_trip(tmp_path):
+    recipe = Recipe(epochs=3, labels="drawn", learning_rate=0.05, drop_duplicates=False)
+    recipe.save(tmp_path / "recipe.json")
+    assert Recipe.load(tmp_path / "recipe.json") == recipe
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epochs", 0, r"argument `epochs`. Expected an integer in \[1, 100000\).*epochs=0"),
+        ("epochs", 2.5, r"epochs=2.5"),
+        ("epochs", True, r"epochs=True"),
+        ("dropout", 1.0, r"argument `dropout`. Expected a number in \[0, 1\).*dropout=1.0"),
+        ("learning_rate", float("nan"), r"learning_rate=nan"),
+        ("labels", "hard", r"argument `labels`. Expected one of distribution, majority"),
+        ("augmentation", "weak", r"argument `augmentation`. Expected one of none, light"),
+        ("model", "ResNet9000", r"argument `model`. Expected one of LightweightCNN"),
+        ("drop_duplicates", "valid", r"drop_duplicates='valid'"),
+    ],
+)
+def test_bad_values(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"recipe\.json: not a recipe"),
+        ('{"epoch": 3}', r"recipe\.json: not a recipe .*'epoch'"),
+        ('{"epochs": -1}', r"recipe\.json: Invalid value for argument `epochs`"),
+        ("[1]", r"recipe\.json: not a recipe"),
+        ("\ud800", r"recipe\.json: not a recipe"),
+    ],
+)
+def test_damaged_file(tmp_path, text, message):
+    (tmp_path / "recipe.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ValueError, match=message):
+        Recipe.load(tmp_path / "recipe.json")
+    with pytest.raises(FileNotFoundError):
+        Recipe.load(tmp_path / "none.json")

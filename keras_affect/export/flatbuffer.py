@@ -1,0 +1,85 @@
+"""What stands in a ``.tflite``: its operators, and which of them compute in float.
+
+Read from the file by its schema and not from an interpreter, which shows its own plan: operators
+that a delegate took over look like one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+__all__ = ["Operator", "count", "operators", "stayed_float"]
+
+_OPERATOR_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+_TYPE_NAMES = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")
+}
+# They move numbers between integers and floats and compute nothing.
+_BETWEEN = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of a graph.
+
+    Attributes:
+        name: Its builtin name, as "CONV_2D", or a custom one's, as "FlexSelu".
+        is_builtin: Whether every LiteRT runs it.
+        outputs: The data types of its outputs, as "int8".
+    """
+
+    name: str
+    is_builtin: bool
+    outputs: tuple[str, ...]
+
+
+def operators(content: bytes) -> list[Operator]:
+    """The operators of all subgraphs, in the order in which they run."""
+    model = schema.Model.GetRootAs(content)
+    return [
+        operator
+        for place in range(model.SubgraphsLength())
+        for operator in _of_subgraph(model, model.Subgraphs(place))
+    ]
+
+
+def _of_subgraph(model: Any, subgraph: Any) -> Iterator[Operator]:
+    for place in range(subgraph.OperatorsLength()):
+        operator = subgraph.Operators(place)
+        code = model.OperatorCodes(operator.OpcodeIndex())
+        # Old files hold the code in a byte; the larger of the two fields is the right one.
+        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        is_builtin = builtin != schema.BuiltinOperator.CUSTOM
+        tensors = (subgraph.Tensors(operator.Outputs(i)) for i in range(operator.OutputsLength()))
+        yield Operator(
+            _OPERATOR_NAMES[builtin] if is_builtin else code.CustomCode().decode(),
+            is_builtin,
+            tuple(_TYPE_NAMES[tensor.Type()] for tensor in tensors),
+        )
+
+
+def count(of: list[Operator]) -> dict[str, int]:
+    """How many of each name, the most frequent first."""
+    return dict(Counter(operator.name for operator in of).most_common())
+
+
+def stayed_float(of: list[Operator]) -> dict[str, int]:
+    """The count of those that compute in floating point, by name.
+
+    Conversions between integers and floats are not counted.
+    """
+    return count(
+        [
+            operator
+            for operator in of
+            if operator.name not in _BETWEEN
+            and any(dtype.startswith(("float", "bfloat")) for dtype in operator.outputs)
+        ]
+    )

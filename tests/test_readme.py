@@ -32,6 +32,7 @@ def _commands(program: str) -> list[list[str]]:
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     shutil.copy(PHOTO, tmp_path / "photo.jpg")
+    shutil.copy(PHOTO, tmp_path / "face.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -180,7 +180,8 @@ def export(
     from keras_affect.export import to_litert
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("loading the model", total=None)
         loaded = models.load(model)
         images = labelled = None

@@ -118,7 +118,7 @@ def write_page(facts: Mapping[str, Any], folder: Path) -> None:
             "NumPy and LiteRT; it had loaded neither TensorFlow nor Keras by its end, which was "
             f"checked. One face took {child['milliseconds']:.2f} ms there."
         ),
-        scores_caption=f"On {faces['held_out']:,} {words['held_out']}",
+        scores_caption=f"Eight emotions, on {faces['held_out']:,} {words['held_out']}",
         scores_rows=_score_rows(facts["scores"]),
         agreement=(
             f"Both give the same emotion for {child['same_emotion']:.1%} of the faces. Their "
@@ -142,9 +142,9 @@ def write_page(facts: Mapping[str, Any], folder: Path) -> None:
 
 
 def _limits(source: str) -> str:
-    limits = [f"The weights that ship. {limit}" for limit in LIMITS_OF_FERPLUS]
+    limits = [f"The weights that ship: {limit}" for limit in LIMITS_OF_FERPLUS]
     if source == "drawings":
-        limits.insert(0, f"The model of this page. {LIMIT_OF_DRAWINGS}")
+        limits.insert(0, f"The model trained here: {LIMIT_OF_DRAWINGS}")
     return "\n".join(f"<li>{html.escape(limit)}</li>" for limit in limits)
 
 
@@ -157,7 +157,7 @@ def _score_rows(scores: Mapping[str, Mapping[str, float]]) -> str:
     both = (scores["keras"], scores["int8"])
     return "\n".join(
         [
-            _row("Accuracy, 8 emotions", (f"{of['accuracy']:.1%}" for of in both)),
+            _row("Accuracy", (f"{of['accuracy']:.1%}" for of in both)),
             _row("CCC of valence", (f"{of['ccc_valence']:.3f}" for of in both)),
             _row("CCC of arousal", (f"{of['ccc_arousal']:.3f}" for of in both)),
         ]

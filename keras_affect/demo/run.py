@@ -94,13 +94,19 @@ def run(
         FileExistsError: If `out` is a file, or a folder that no demo wrote.
         OSError, ValueError: If FER+ can't be read, or an argument is out of its range.
     """
+    if epochs is None:
+        epochs = 10 if data is None else 5
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(
+            "Invalid value for argument `epochs`. Expected an integer of 1 or more, or None. "
+            f"Received: epochs={epochs!r}"
+        )
     console = console or Console()
     out = check_folder(out)
     started = time.perf_counter()
     with whole_folder(out) as folder:
         keras.utils.set_random_seed(0)
         faces = _read(data, train_count, held_out_count, console)
-        epochs = epochs or (10 if faces.source == "drawings" else 5)
         model, training = _train(faces, epochs, width, folder, console)
 
         by_keras = model.predict(faces.images.astype(np.float32), batch_size=256, verbose=0)

@@ -1,0 +1,135 @@
+"""Make the files that ship in the wheel from a finished training run, with their catalog.
+
+    python export/build_all.py --run runs/ferplus_v1 --data PATH/TO/FERPLUS --name ferplus_v1
+
+Writes into keras_affect/weights/:
+
+- MODEL_NAME.weights.h5: the weights in half precision, statistics of batch normalisation in
+  float32. The run's model is then filled from this file, and everything below is made from that:
+  the two files that ship are one model, and the scores are those of the rounded weights.
+- MODEL_NAME_int8.tflite: full int8, calibrated on 512 images of FER+ train.
+- catalog.json: an entry for each, with hash, size, configuration, and its score on FER+ valid.
+
+A name that ships stays what it was: an existing one is refused unless --overwrite is given.
+Takes about two minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+# Before TensorFlow loads: its start-up notes would stand above the progress.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from keras_affect import evaluation, models
+from keras_affect._files import written_whole
+from keras_affect.export import calibration, to_litert
+from keras_affect.weights import catalog
+from keras_affect.weights.storage import load_weights, save_weights_float16
+
+DATA = (
+    "FER+ train: 28,561 pictures of FER2013 (Goodfellow et al. 2013) with ten crowd votes each "
+    "(Barsoum et al. 2016); no picture is in this package"
+)
+LICENCE = "Apache-2.0"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _options(arguments)
+    if not re.fullmatch(r"[a-z0-9_]+_v[1-9][0-9]*", options.name):
+        raise ValueError(
+            "Invalid value for argument `name`. Expected a name with a version, as ferplus_v1. "
+            f"Received: name={options.name!r}"
+        )
+    trained = models.load(options.run)
+    architecture = type(trained).__name__
+    shipped = json.loads((options.out / "catalog.json").read_text(encoding="utf-8"))
+    others = [row for row in shipped if (row["model"], row["name"]) != (architecture, options.name)]
+    if len(others) < len(shipped) and not options.overwrite:
+        raise FileExistsError(
+            f"{architecture} ships {options.name} already, and a name stays what it was: choose "
+            "another, or --overwrite"
+        )
+
+    stem = f"{re.sub('(?<=[a-z])(?=[A-Z])', '_', architecture).lower()}_{options.name}"
+    # Beside their place, so that the renames at the end are all or nothing as far as they can be.
+    with tempfile.TemporaryDirectory(dir=options.out, prefix=".build") as scratch:
+        weights = Path(scratch) / f"{stem}.weights.h5"
+        litert = Path(scratch) / f"{stem}_int8.tflite"
+
+        print(f"{weights.name}: rounding and scoring", flush=True)
+        save_weights_float16(trained, weights)
+        config = trained.get_config() | {"dtype": "float32"}
+        model = type(trained).from_config(config)
+        load_weights(model, weights)
+        scores = evaluation.evaluate(model, options.data, split="valid")
+
+        print(f"{litert.name}: exporting and scoring", flush=True)
+        report = to_litert(
+            model,
+            litert,
+            "int8",
+            calibration=calibration.from_ferplus(options.data),
+            description=f"{architecture} {options.name}: {model.count_params():,} parameters, "
+            f"trained on {DATA}",
+            licence=LICENCE,
+        )
+        litert_scores = evaluation.evaluate(litert, options.data, split="valid")
+        print(report)
+
+        facts = {"model": architecture, "name": options.name, "config": config}
+        entries = [
+            _entry(weights, kind="keras", scores=scores, **facts),
+            _entry(litert, kind="litert", scores=litert_scores, **facts),
+        ]
+        for file in (weights, litert):
+            file.replace(options.out / file.name)
+    rows = others + [dataclasses.asdict(entry) for entry in entries]
+    rows.sort(key=lambda row: (row["model"], row["name"], row["kind"]))
+    with written_whole(options.out / "catalog.json", overwrite=True) as beside:
+        beside.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    for entry in entries:
+        print(f"{entry.file}: {entry.size:,} bytes, accuracy {entry.scores['accuracy']:.2%}")
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--run", required=True, help="a folder of keras-affect train, or a .keras file"
+    )
+    parser.add_argument("--data", required=True, help="FER+, train and valid")
+    parser.add_argument("--name", required=True, help="a name with a version, as ferplus_v1")
+    parser.add_argument("--out", type=Path, default=catalog.FOLDER, help="where what ships lies")
+    parser.add_argument("--overwrite", action="store_true", help="replace a name that ships")
+    return parser.parse_args(arguments)
+
+
+def _entry(path: Path, **facts: Any) -> catalog.Entry:
+    content = path.read_bytes()
+    return catalog.Entry(
+        file=path.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        data=DATA,
+        licence=LICENCE,
+        **facts,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError, ImportError) as error:
+        print(f"build_all.py: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

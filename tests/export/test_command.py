@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_affect import cli
+from tests.export.conftest import small_ferplus, smooth_images
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["keras-affect", "export", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        printed = capsys.readouterr()
+        return int(code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.mark.usefixtures("convert_here")
+def test_a_folder_of_pictures_calibrates(tiny: Any, run: Any, tmp_path: Path) -> None:
+    tiny.save(tmp_path / "tiny.keras")
+    (tmp_path / "faces").mkdir()
+    for i, image in enumerate(smooth_images(9, seed=1)):
+        Image.fromarray(image[..., 0]).resize((60, 60)).save(tmp_path / "faces" / f"{i}.png")
+    arguments = ("tiny.keras", "tiny.tflite", "--calibration", "faces", "--report", "r.json")
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "9 calibration images" in out
+    assert "stayed float" in out
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["size"] == (tmp_path / "tiny.tflite").stat().st_size
+    assert report["input"]["scale"] == 1
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "tiny.tflite: exists already" in err
+    assert run(*arguments, "--overwrite")[0] == 0
+
+
+@pytest.mark.usefixtures("convert_here")
+def test_ferplus_calibrates_and_scores(run: Any, tmp_path: Path) -> None:
+    from keras_affect.models import LightweightCNN
+
+    LightweightCNN(weights=None, width=0.1).save(tmp_path / "small.keras")
+    root = small_ferplus(tmp_path)
+    code, out, err = run("small.keras", "small.tflite", "--data", str(root))
+    assert code == 0, err
+    assert "24 calibration images and 16 labelled images" in out
+    assert "in Keras," in out
+    assert "valence CCC" in out
+
+
+def test_bad_input_is_one_line(run: Any, tmp_path: Path) -> None:
+    for arguments, reason in (
+        (("none.keras", "a.tflite"), "int8 needs pictures: --data or --calibration"),
+        (("none.keras", "a.tflite", "--quantization", "int4"), "argument `quantization`"),
+        (("none.keras", "no/a.tflite", "--quantization", "float32"), "the folder no does not"),
+        (("none.keras", "a.tflite", "--quantization", "float32"), "none.keras: no such file"),
+    ):
+        code, _, err = run(*arguments)
+        assert code == 2
+        assert err.count("\n") == 1
+        assert reason in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_shows_an_example(run: Any) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "keras-affect export runs/first affect.tflite --data ferplus" in out
+
+
+def test_data_needs_the_models_size(tiny: Any, run: Any, tmp_path: Path) -> None:
+    tiny.save(tmp_path / "tiny.keras")
+    root = small_ferplus(tmp_path)
+    code, _, err = run("tiny.keras", "a.tflite", "--data", str(root))
+    assert code == 2
+    assert "shape (images, 24, 24, 1). Received: shape (24, 48, 48, 1)" in err
+    assert np.all([path.suffix != ".tflite" for path in tmp_path.iterdir()])

@@ -178,10 +178,20 @@ def export(
     from keras_affect import models
     from keras_affect.export import calibration as pictures
     from keras_affect.export import to_litert
+    from keras_affect.runtime.native_notes import without_native_notes
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with (
+        # The bar's own way to the terminal, past the notes that are held back.
+        os.fdopen(os.dup(2), "w") as terminal,
+        without_native_notes(),
+        Progress(
+            *columns,
+            console=Console(file=terminal),
+            transient=True,
+            disable=not terminal.isatty(),
+        ) as bar,
+    ):
         task = bar.add_task("loading the model", total=None)
         loaded = models.load(model)
         images = labelled = None

@@ -52,11 +52,11 @@ def read(model: Any) -> Signature:
             "functional, or called on a `keras.Input` once. "
             f"Received: model={model.name!r}, whose input shape is unknown"
         ) from None
-    is_image = isinstance(shape, tuple) and len(shape) == 4
+    is_image = isinstance(shape, tuple) and len(shape) == 4 and shape[0] is None
     if not is_image or not all(isinstance(length, int) for length in shape[1:]):
         raise ValueError(
             "Invalid value for argument `model`. Expected one input of fixed size, "
-            "(batch, height, width, channels). "
+            "(None, height, width, channels). "
             f"Received: model={model.name!r} with input shape {shape}"
         )
     returned = model.compute_output_spec(keras.KerasTensor((1, *shape[1:]), "float32"))

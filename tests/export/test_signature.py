@@ -69,6 +69,13 @@ def test_other_models_are_refused(model: Any, reason: str) -> None:
     assert str(caught.value).startswith("Invalid value for argument `model`. Expected ")
 
 
+def test_a_fixed_batch_is_refused() -> None:
+    image = keras.Input(batch_shape=(4, 8, 8, 1))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
+    with pytest.raises(ValueError, match=r"with input shape \(4, 8, 8, 1\)"):
+        signature.read(model)
+
+
 def test_two_inputs_are_refused() -> None:
     inputs = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
     summed = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()(inputs))

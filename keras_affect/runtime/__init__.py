@@ -1,0 +1,21 @@
+"""Reading faces with an exported model: NumPy, Pillow and LiteRT alone, and OpenCV to find faces.
+
+Neither Keras nor a backend is loaded, and OpenCV only when faces are looked for.
+"""
+
+from keras_affect.runtime.annotation import annotate
+from keras_affect.runtime.faces import find_faces
+from keras_affect.runtime.interpreter import AffectInterpreter
+from keras_affect.runtime.pictures import Picture, PictureError, read_picture
+from keras_affect.runtime.prediction import Face, Prediction
+
+__all__ = [
+    "AffectInterpreter",
+    "Face",
+    "Picture",
+    "PictureError",
+    "Prediction",
+    "annotate",
+    "find_faces",
+    "read_picture",
+]

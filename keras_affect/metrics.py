@@ -31,8 +31,9 @@ class ConcordanceCorrelation(keras.metrics.Metric):
     changes with the batch size. This metric streams what the coefficient is made of, and gives
     that of the whole set at any batch size.
 
-    A missing target (NaN) is left out, for its axis alone; so is whatever has sample weight 0 or
-    is masked by a Keras mask. A NaN prediction of a target that is there makes the result NaN.
+    A missing target (NaN) is left out, for its axis alone; so is whatever has sample weight 0, or
+    is masked by a Keras mask (which JAX does not hand to metrics: give NaN targets there). A NaN
+    prediction of a target that is there makes the result NaN.
 
     Where the coefficient is 0 / 0 (nothing seen yet, or targets and predictions all one and the
     same number) the result is 0.

@@ -1,0 +1,20 @@
+"""The FER+ protocol: a model's accuracy, certainty, valence and arousal against the votes.
+
+All scores of a split are of the same images: those that the official rule (`votes.majority`)
+keeps, 3,199 of valid.
+"""
+
+from keras_affect.evaluation.calibration import Reliability, reliability
+from keras_affect.evaluation.report import evaluate, report, save_scores
+from keras_affect.evaluation.scoring import scores
+from keras_affect.evaluation.table import format_scores
+
+__all__ = [
+    "Reliability",
+    "evaluate",
+    "format_scores",
+    "reliability",
+    "report",
+    "save_scores",
+    "scores",
+]

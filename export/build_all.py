@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
             licence=LICENCE,
         )
         litert_scores = evaluation.evaluate(litert, options.data, split="valid")
-        print(report)
+        print(dataclasses.replace(report, path=litert.name))
 
         facts = {"model": architecture, "name": options.name, "config": config}
         entries = [

@@ -169,10 +169,11 @@ class AffectInterpreter:
             for name, details in self._outputs.items():
                 rows[name].append(_dequantized(found[details["key"]], details)[0])
         outputs = {
-            name: np.array(values, np.float32).reshape(len(values), -1)
-            for name, values in rows.items()
+            name: np.array(values, np.float32).reshape(len(values), details["shape"][1])
+            for (name, details), values in zip(self._outputs.items(), rows.values(), strict=True)
         }
-        self._check_values(outputs)
+        if len(pixels):
+            self._check_values(outputs)
         return outputs
 
     def __repr__(self) -> str:

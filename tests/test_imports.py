@@ -15,6 +15,11 @@ from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "keras_affect"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+#: The walk of the data: a part may stand on those before it.
+ORDER = (
+    "_files", "emotions", "weights", "datasets", "augmentation", "models", "metrics", "runtime",
+    "evaluation", "visualize", "training", "export", "demo", "cli", "__main__",
+)  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
 HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}
 
@@ -114,6 +119,15 @@ def test_sources_are_read_rightly(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_package_imports_neither_tests_nor_products_nor_examples(path):
     assert not _roots(_imports(path)) & {"tests", "examples", "export", "tools"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_parts_stand_on_those_before_them(path):
+    (part,) = _own([_name(path)])
+    if not part:
+        return  # the package's own __init__ imports nothing of it: see the test below
+    needed = _own(_at_the_top(path)) - {"", part}
+    assert needed <= set(ORDER[: ORDER.index(part)])
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "runtime").rglob("*.py")), ids=_name)

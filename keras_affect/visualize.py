@@ -131,11 +131,16 @@ def _read_log(path: Path) -> dict[str, npt.NDArray[np.float64]]:
     values = np.empty((len(rows) - 1, len(rows[0])))
     for number, row in enumerate(rows[1:], 2):
         try:
+            if len(row) != len(rows[0]):  # a single number would fill the row
+                raise ValueError
             values[number - 2] = [float(field) if field.strip() else np.nan for field in row]
         except ValueError:
+            found = ", ".join(row) or "nothing"
             raise ValueError(
-                f"{path}, row {number}: expected {len(rows[0])} numbers, found {', '.join(row)}"
+                f"{path}, row {number}: expected {len(rows[0])} numbers, found {found}"
             ) from None
+        if np.isnan(values[number - 2, rows[0].index("epoch")]):
+            raise ValueError(f"{path}, row {number}: expected an epoch")
     return dict(zip(rows[0], values.T, strict=True))
 
 

@@ -243,13 +243,16 @@ def demo(
     from keras_affect.demo.folder import check_folder
 
     check_folder(out)
-    _need_tensorflow()
     from rich.console import Console
+
+    from keras_affect.runtime.native_notes import without_native_notes
 
     console = Console()
     with console.status("loading TensorFlow"):
+        _need_tensorflow()
         from keras_affect.demo.run import run
-    made = run(out, data, console=console)
+    with without_native_notes():
+        made = run(out, data, console=console)
     console.print("\n".join(made.lines()), soft_wrap=True, highlight=False)
 
 

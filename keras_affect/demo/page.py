@@ -126,13 +126,15 @@ def write_page(facts: Mapping[str, Any], folder: Path) -> None:
             f"valence and arousal by at most {child['largest_difference']['valence_arousal']:.2f}."
         ),
         circumplex_alt=(
-            "Predicted valence and arousal of the held-out faces, one point a face, coloured by "
-            "emotion, with the emotions' own points."
+            "Two plots of valence against arousal, targets on the left and predictions on the "
+            "right: one point a held-out face, coloured by emotion, and a large one at each "
+            "emotion's mean."
         ),
         circumplex_caption=(
-            "Predicted valence (left unpleasant, right pleasant) and arousal (below calm, above "
-            "excited) of the held-out faces. CCC is Lin's concordance correlation: 1 where "
-            "prediction equals target, 0 where they don't move together."
+            "Valence (left unpleasant, right pleasant) and arousal (below calm, above excited) of "
+            "the held-out faces: targets and the Keras model's predictions. The CCC above is "
+            "Lin's concordance correlation: 1 where prediction equals target, 0 where they don't "
+            "move together."
         ),
         photograph=_photograph(facts["photograph"]),
         limits=_limits(faces["source"]),

@@ -170,7 +170,7 @@ def _train(
         loss={"emotion": "categorical_crossentropy", "valence_arousal": "mean_squared_error"},
         metrics={
             "emotion": keras.metrics.CategoricalAccuracy(name="accuracy"),
-            "valence_arousal": metrics.ConcordanceCorrelation(name="ccc"),
+            "valence_arousal": metrics.ConcordanceCorrelation(),
         },
         # Compiling convolutions with XLA makes them slower on processors.
         jit_compile=False,

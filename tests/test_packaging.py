@@ -170,6 +170,18 @@ def test_predict_says_in_one_line_what_is_no_picture(elsewhere):
     assert "Traceback" not in run.stderr
 
 
+def test_shipped_model_scores_what_its_catalog_says_without_a_backend(elsewhere, ferplus_root):
+    entry = catalog.find("LightweightCNN", "ferplus", "litert")
+    (model,) = elsewhere.glob(f"venv/lib/python3.*/site-packages/keras_affect/weights/{entry.file}")
+    command = [elsewhere / "venv" / "bin" / "keras-affect", "evaluate", model]
+    options = ["--data", ferplus_root, "--no-duplicates", "--json", "scores.json"]
+    run = _run([*command, *options], cwd=elsewhere)
+    assert run.returncode == 0, run.stderr
+    scores = json.loads((elsewhere / "scores.json").read_text())
+    assert scores["images"] == 3199
+    assert scores["accuracy"] == pytest.approx(entry.scores["accuracy"], abs=0.002)
+
+
 def test_help(elsewhere):
     run = _run([elsewhere / "venv" / "bin" / "keras-affect", "--help"], cwd=elsewhere)
     assert run.returncode == 0, run.stderr

@@ -54,7 +54,7 @@ distclean: clean  ## Remove .venv too
 
 # With PYTHON= the environment is looked at each time, and made anew if another Python made it.
 $(BIN)/python: $(if $(PYTHON),FORCE)
-	@tools/make_venv.sh $(VENV) "$(PYTHON)"
+	@sh tools/make_venv.sh $(VENV) "$(PYTHON)"
 
 $(RUNS): pyproject.toml $(BIN)/python
 	@echo "make: installing keras_affect, TensorFlow and OpenCV into $(VENV): about 2 GB, some minutes"

@@ -23,6 +23,19 @@ def randomize_statistics(model: Any, seed: int = 0) -> None:
             variable.assign(rng.uniform(0.3, 1.2, variable.shape))
 
 
+def standardize_heads(model: Any, images: np.ndarray, seed: int = 0) -> None:
+    """Heads on standardized features: outputs vary between images and seldom saturate."""
+    import keras
+
+    features = keras.Model(model.input, model.get_layer("dropout").output)
+    values = np.asarray(features(images.astype(np.float32), training=False), np.float32)
+    rng = np.random.default_rng(seed)
+    for name, spread in (("emotion", 0.8), ("valence_arousal", 0.2)):
+        head = model.get_layer(name)
+        kernel = rng.normal(0, spread, head.kernel.shape) / (values.std(0)[:, None] + 0.05)
+        head.set_weights([kernel, -values.mean(0) @ kernel])
+
+
 def two_headed(dtype: Any = None, seed: int = 0) -> Any:
     """A residual block with batch normalisation, dropout and two heads."""
     import keras
@@ -43,14 +56,7 @@ def two_headed(dtype: Any = None, seed: int = 0) -> Any:
     affect = layers.Dense(2, activation="tanh", dtype="float32", name="valence_arousal")(x)
     model = keras.Model(image, {"emotion": emotion, "valence_arousal": affect}, name="tiny")
     randomize_statistics(model, seed)
-    # Heads on standardized features, so that outputs vary between images and seldom saturate.
-    features = keras.Model(image, x)(smooth_images(64, seed=0).astype(np.float32), training=False)
-    features = np.asarray(features, np.float32)
-    rng = np.random.default_rng(seed)
-    for name, spread in (("emotion", 0.8), ("valence_arousal", 0.2)):
-        head = model.get_layer(name)
-        kernel = rng.normal(0, spread, head.kernel.shape) / (features.std(0)[:, None] + 0.05)
-        head.set_weights([kernel, -features.mean(0) @ kernel])
+    standardize_heads(model, smooth_images(64, seed=0), seed)
     return model
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -247,6 +248,8 @@ def demo(
 
     from keras_affect.runtime.native_notes import without_native_notes
 
+    # Being stopped from outside ends as Ctrl-C does: the half-made folder is taken away.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     console = Console()
     with console.status("loading TensorFlow"):
         _need_tensorflow()

@@ -51,8 +51,8 @@ def scores(
         - "confusion": counts, a list of 8 lists: rows are the majority's, columns the model's.
         - "cross_entropy": mean over images, in nats, against "raw_votes" (all votes for the
           eight emotions) and "outlier_free_votes" (`votes.outlier_free`). A probability counts
-          as at least 1e-7. "cross_entropy_floor": the mean entropy of those votes, which no
-          model goes below.
+          as at least 1e-7; an int8 file rounds those below 1/512 to 0, and pays for it here.
+          "cross_entropy_floor": the mean entropy of those votes, which no model goes below.
         - "calibration_error": `Reliability.error` over 15 bins, see `reliability`.
         - "valence", "arousal": "concordance" (Lin's coefficient, 0 where it is 0 / 0) and "rmse"
           against `votes.valence_arousal`; None without `valence_arousal`.

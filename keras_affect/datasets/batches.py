@@ -46,7 +46,7 @@ def check_batch_size(batch_size: int) -> None:
 def batches_of(
     data: Pictures,
     emotion: npt.NDArray[np.float32],
-    valence_arousal: npt.NDArray[np.float32],
+    valence_arousal: npt.NDArray[np.float32] | None,
     *,
     draw_labels: bool,
     batch_size: int,
@@ -62,7 +62,7 @@ def batches_of(
     Args:
         data: The pictures.
         emotion: `(images, classes)`.
-        valence_arousal: `(images, 2)`.
+        valence_arousal: `(images, 2)`, or None to leave it out of the batches.
         draw_labels: Whether to draw one class an image from its row of `emotion`, each epoch.
         batch_size: As in `datasets.ferplus.load`, and so are the rest.
         shuffle: "
@@ -75,7 +75,8 @@ def batches_of(
     if len(data) == 0:
         raise ValueError("No image is left: every one was dropped by the label rule or skipped.")
     pictures = _reader(data, cache)
-    labels, points = tf.constant(emotion), tf.constant(valence_arousal)
+    labels = tf.constant(emotion)
+    points = None if valence_arousal is None else tf.constant(valence_arousal)
 
     def fetch(indices: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         images = tf.cast(pictures(indices), tf.float32)
@@ -84,7 +85,10 @@ def batches_of(
         chosen = tf.gather(labels, indices)
         if draw_labels:
             chosen = _draw(chosen, keys)
-        return images, {"emotion": chosen, "valence_arousal": tf.gather(points, indices)}
+        targets = {"emotion": chosen}
+        if points is not None:
+            targets["valence_arousal"] = tf.gather(points, indices)
+        return images, targets
 
     return epochs(
         len(data),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_affect.datasets import votes
 from keras_affect.datasets.ferplus_files import SPLITS, FerPlus, OnError, duplicates, read
 from keras_affect.datasets.votes import (
     COLUMNS,
@@ -93,7 +94,7 @@ def labelled(
     # "votes" drops no image, not even one that nobody voted on.
     kept = np.asarray(targets.any(axis=1) | (labels == "votes"))
     data = data.take(kept)
-    return Labelled(data, targets[kept], valence_arousal(data.votes))
+    return Labelled(data, targets[kept], votes.valence_arousal(data.votes))
 
 
 def load(
@@ -101,6 +102,7 @@ def load(
     split: str = "train",
     labels: str = "distribution",
     *,
+    valence_arousal: bool = True,
     batch_size: int = 128,
     shuffle: bool | None = None,
     seed: int = 0,
@@ -121,6 +123,7 @@ def load(
             "distribution", anew each epoch (the paper's probabilistic label drawing); "votes"
             gives all ten columns as they are. Images that the rule drops are left out; "votes"
             drops none.
+        valence_arousal: Whether to give them; False for a model without that output.
         batch_size: Images in a batch; the last of an epoch may be smaller.
         shuffle: Whether to give each epoch its own order. None: for train.
         seed: Order, draws and augmentation are functions of (seed, epoch, index).
@@ -154,7 +157,7 @@ def load(
     return batches_of(
         kept.data,
         kept.emotion,
-        kept.valence_arousal,
+        kept.valence_arousal if valence_arousal else None,
         draw_labels=labels == "drawn",
         batch_size=batch_size,
         shuffle=split == "train" if shuffle is None else shuffle,
@@ -166,12 +169,12 @@ def load(
     )
 
 
-def _targets(votes: npt.NDArray[np.float32], labels: str) -> npt.NDArray[np.float32]:
+def _targets(counts: npt.NDArray[np.float32], labels: str) -> npt.NDArray[np.float32]:
     if labels == "votes":
-        return votes
+        return counts
     if labels == "majority":
-        label = majority(votes)
+        label = majority(counts)
         one_hot = np.eye(len(COLUMNS) - 2, dtype=np.float32)[label]
         return one_hot * (label >= 0)[:, None].astype(np.float32)
     rule = {"multi_label": multi_label, "outlier_free": outlier_free}.get(labels, distribution)
-    return rule(votes)
+    return rule(counts)

@@ -23,9 +23,9 @@ def _variables(model: Any) -> list[Any]:
     return [*model.variables, *model.optimizer.variables]
 
 
-def _key(place: int, variable: Any) -> str:
-    # The path for people and for the check at restoring; the place, since paths may repeat.
-    return f"{place:04d} {variable.path}"
+def _key(place: int) -> str:
+    # Not the path, which counts the models made before in the same process.
+    return f"{place:04d}"
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -42,7 +42,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write every variable, and how many epochs are done."""
         arrays: dict[str, Any] = {"epochs_done": np.int64(epoch + 1)}
-        arrays |= {_key(i, v): np.asarray(v) for i, v in enumerate(_variables(self.model))}
+        arrays |= {_key(i): np.asarray(v) for i, v in enumerate(_variables(self.model))}
         with written_whole(self._path, overwrite=True) as beside:
             np.savez(beside, **arrays)
 
@@ -61,13 +61,18 @@ def restore(model: Any, path: Path) -> int:
         raise FileNotFoundError(f"{path}: no checkpoint there to resume from")
     variables = _variables(model)
     try:
-        with np.load(path) as file:
+        # Opened here: NumPy leaves a file open that turns out not to be a zip.
+        with path.open("rb") as opened, np.load(opened) as file:
             done = int(file["epochs_done"])
-            values = [file[_key(i, variable)] for i, variable in enumerate(variables)]
-    except KeyError as error:
-        raise ValueError(f"{path}: a checkpoint of another model: it lacks {error}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            count = len(file.files) - 1
+            values = [file[_key(i)] for i in range(count)]
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: damaged ({error})") from None
+    if count != len(variables):
+        raise ValueError(
+            f"{path}: a checkpoint of another model: it holds {count} variables, "
+            f"expected {len(variables)}"
+        )
     for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != value.shape:
             raise ValueError(

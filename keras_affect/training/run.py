@@ -10,11 +10,12 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from keras_affect import models
+from keras_affect import evaluation, models
 from keras_affect._files import written_whole
 from keras_affect.augmentation import face_pipeline
 from keras_affect.datasets import ferplus
 from keras_affect.datasets.batches import batches_of
+from keras_affect.metrics import ConcordanceCorrelation
 from keras_affect.training.checkpoint import Checkpoint, restore
 from keras_affect.training.progress import EpochLog, ProgressBar
 from keras_affect.training.recipe import Recipe
@@ -52,7 +53,7 @@ def train(
         console: Where to print progress.
 
     Returns:
-        The trained Keras model.
+        The trained Keras model, in float32 whatever it was trained in.
 
     Raises:
         FileExistsError: If `out` holds a run and `resume` is False.
@@ -67,6 +68,7 @@ def train(
         raise ImportError("--tensorboard needs the package tensorboard: pip install tensorboard")
 
     keras.utils.set_random_seed(recipe.seed)
+    with_points = recipe.valence_arousal_weight > 0
     with console.status("reading FER+"):
         kept = ferplus.labelled(
             data,
@@ -76,7 +78,13 @@ def train(
             on_error=on_error,
         )
         valid = ferplus.load(
-            data, "valid", "majority", batch_size=256, cache="memory", on_error=on_error
+            data,
+            "valid",
+            "majority",
+            valence_arousal=with_points,
+            batch_size=256,
+            cache="memory",
+            on_error=on_error,
         )
     steps = -(-len(kept.data) // recipe.batch_size)
     console.print(f"{len(kept.data)} train images, {steps} steps an epoch", highlight=False)
@@ -89,7 +97,7 @@ def train(
     batches = batches_of(
         kept.data,
         kept.emotion,
-        kept.valence_arousal,
+        kept.valence_arousal if with_points else None,
         draw_labels=recipe.labels == "drawn",
         batch_size=recipe.batch_size,
         shuffle=True,
@@ -118,10 +126,11 @@ def train(
             callbacks=callbacks,
             verbose=0,
         )
+    trained = _in_float32(model)
     with written_whole(out / "model.keras", overwrite=True) as beside:
-        model.save(beside)
-    _report(model, data, out, console)
-    return model
+        trained.save(beside)
+    evaluation.report(trained, data, out, log=out / "log.csv", on_error=on_error, console=console)
+    return trained
 
 
 def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
@@ -162,22 +171,25 @@ def _compiled_model(recipe: Recipe, steps: int) -> Any:
     optimizer.build(model.trainable_variables)
     losses: dict[str, Any] = {"emotion": "categorical_crossentropy"}
     weights = {"emotion": 1.0}
+    metrics: dict[str, Any] = {"emotion": [keras.metrics.CategoricalAccuracy(name="accuracy")]}
     if recipe.valence_arousal_weight > 0:
         losses["valence_arousal"] = "mean_squared_error"
+        metrics["valence_arousal"] = [ConcordanceCorrelation(name="concordance")]
         weights["valence_arousal"] = recipe.valence_arousal_weight
     model.compile(
         optimizer,
         loss=losses,
         loss_weights=weights,
-        metrics={"emotion": [keras.metrics.CategoricalAccuracy(name="accuracy")]},
+        metrics=metrics,
         # Compiling convolutions with XLA makes them slower on processors.
         jit_compile=False,
     )
     return model
 
 
-def _report(model: Any, data: str | Path, out: Path, console: Console) -> None:
-    """Score the model on valid and draw the plots."""
-    from keras_affect import evaluation
-
-    evaluation.report(model, data, out, log=out / "log.csv", console=console)
+def _in_float32(model: Any) -> Any:
+    """The model as it is used: what was trained in mixed precision need not run in it."""
+    config = model.get_config() | {"dtype": "float32"}
+    exact = type(model).from_config(config)
+    exact.set_weights(model.get_weights())
+    return exact

@@ -1,0 +1,191 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from keras_affect.training import Recipe, train
+from keras_affect.training.checkpoint import Checkpoint, restore
+from tests.datasets.test_ferplus import HAPPY, SAD, write_folder
+
+SMALL = Recipe(
+    epochs=3, batch_size=16, width=0.25, dropout=0.4, labels="drawn", dtype="float32", seed=5
+)
+MIXED = [6, 4, 0, 0, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.fixture(scope="module")
+def small_set(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ferplus")
+    votes = [HAPPY, SAD, MIXED]
+    write_folder(root, "train", [(i, votes[i % 3]) for i in range(50)])
+    write_folder(root, "valid", [(i, votes[i % 3]) for i in range(100, 112)])
+    return root
+
+
+def rows_of(out):
+    with (out / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def arrays_of(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def run(root, out, recipe=SMALL, **arguments):
+    return train(recipe, root, out, console=Console(quiet=True), **arguments)
+
+
+def test_folder_of_a_run(small_set, tmp_path):
+    out = tmp_path / "run"
+    model = run(small_set, out)
+    assert {path.name for path in out.iterdir()} == {
+        "recipe.json", "log.csv", "checkpoint.npz", "model.keras", "scores.json",
+        "curves.png", "confusion.png", "circumplex.png", "reliability.png",
+    }  # fmt: skip
+    assert Recipe.load(out / "recipe.json") == SMALL
+    rows = rows_of(out)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(float(row["loss"]) > 0 for row in rows)
+    assert {"emotion_accuracy", "val_emotion_accuracy", "learning_rate"} <= set(rows[0])
+    loaded = keras.saving.load_model(out / "model.keras")
+    image = np.full((1, 48, 48, 1), 99.0)
+    np.testing.assert_array_equal(
+        np.asarray(loaded(image)["emotion"]), np.asarray(model(image)["emotion"])
+    )
+    scores = json.loads((out / "scores.json").read_text())
+    assert scores["images"] == 12
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        run(small_set, out)
+
+
+def test_model_without_valence_arousal(small_set, tmp_path):
+    recipe = replace(SMALL, valence_arousal_weight=0.0, epochs=1)
+    model = run(small_set, tmp_path / "run", recipe)
+    assert set(model.output_names) == {"emotion"}
+    assert not (tmp_path / "run" / "circumplex.png").exists()
+
+
+def test_weight_decay_spares_normalisation(small_set, tmp_path):
+    """One step at a learning rate of next to nothing but decay shrinks kernels alone."""
+    from keras_affect.training.run import _compiled_model
+
+    model = _compiled_model(SMALL, 10)
+    for variable in model.trainable_variables:
+        assert model.optimizer._use_weight_decay(variable) == (variable.ndim > 1)
+
+
+def test_resume_refuses_another_recipe(small_set, tmp_path):
+    (tmp_path / "run").mkdir()
+    replace(SMALL, epochs=1).save(tmp_path / "run" / "recipe.json")
+    with pytest.raises(ValueError, match=r"another recipe: epochs=3, was 1"):
+        run(small_set, tmp_path / "run", SMALL, resume=True)
+    with pytest.raises(FileNotFoundError, match=r"recipe\.json"):
+        run(small_set, tmp_path / "other", SMALL, resume=True)
+
+
+def command(data, out, *more):
+    arguments = [
+        "train", "--data", data, "--out", out, "--epochs", "4", "--batch-size", "8",
+        "--width", "0.25", "--dropout", "0.4", "--labels", "drawn", "--dtype", "float32",
+        "--deterministic", *more,
+    ]  # fmt: skip
+    return [sys.executable, "-m", "keras_affect", *map(str, arguments)]
+
+
+def test_killed_run_resumes_to_the_same_weights(small_set, tmp_path):
+    """Kill a training in its second epoch or later; resumed, it ends as an unbroken one."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(small_set, whole), check=True, env=environment, capture_output=True)
+
+    process = subprocess.Popen(
+        command(small_set, broken),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoint = broken / "checkpoint.npz"
+    for _ in range(6_000):
+        if checkpoint.exists() or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    at_kill = arrays_of(checkpoint)
+    assert 1 <= at_kill["epochs_done"] < 4, "killed too late to show anything"
+
+    subprocess.run(
+        [*command(small_set, broken), "--resume"], check=True, env=environment, capture_output=True
+    )
+    one, two = arrays_of(whole / "checkpoint.npz"), arrays_of(checkpoint)
+    assert set(one) == set(two) == set(at_kill)
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    logs = [rows_of(out) for out in (whole, broken)]
+    for row in [*logs[0], *logs[1]]:
+        row.pop("seconds")
+    assert logs[0] == logs[1]
+    # What is compared does change: nearly every variable went on from where it was at the kill.
+    changed = [name for name in one if not np.array_equal(one[name], at_kill[name])]
+    assert len(changed) > 0.9 * len(one)
+
+
+def test_checkpoint_holds_every_variable(small_set, tmp_path):
+    """Also the state of dropout's seed generator, which `.keras` files leave out."""
+    from keras_affect.training.run import _compiled_model
+
+    model = _compiled_model(SMALL, 10)
+    states = [v for v in model.variables if "seed" in v.path]
+    assert len(states) == 1
+
+
+def small_model():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)])
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def test_checkpoint_holds_seed_states_and_slots(tmp_path):
+    x, y = np.ones((8, 4)), np.ones((8, 3))
+    model = small_model()
+    model.fit(x, y, verbose=0, callbacks=[Checkpoint(tmp_path / "c.npz")])
+    other = small_model()
+    assert restore(other, tmp_path / "c.npz") == 1
+    for one, two in zip(
+        [*model.variables, *model.optimizer.variables],
+        [*other.variables, *other.optimizer.variables],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
+    np.testing.assert_array_equal(
+        np.asarray(model(x, training=True)), np.asarray(other(x, training=True))
+    )
+
+
+def test_checkpoint_damaged_or_of_another_model(tmp_path):
+    path = tmp_path / "c.npz"
+    small_model().fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0, callbacks=[Checkpoint(path)])
+    with pytest.raises(FileNotFoundError, match=r"none\.npz: no checkpoint there"):
+        restore(small_model(), tmp_path / "none.npz")
+    bigger = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)])
+    bigger.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss="mse")
+    bigger.optimizer.build(bigger.trainable_variables)
+    before = [np.asarray(v).copy() for v in bigger.variables]
+    with pytest.raises(ValueError, match=r"c\.npz: a checkpoint of another model"):
+        restore(bigger, path)
+    for one, two in zip(before, bigger.variables, strict=True):
+        np.testing.assert_array_equal(one, np.asarray(two))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=r"c\.npz: damaged"):
+        restore(small_model(), path)

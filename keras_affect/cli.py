@@ -319,10 +319,10 @@ def predict(
 
     notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     targets = [] if annotate is None else annotated_paths(photos, annotate)
-    if annotate is not None and targets != [annotate]:
-        annotate.mkdir(parents=True, exist_ok=True)
-    for target in targets:
-        check_destination(target, overwrite)
+    folder = annotate if annotate is not None and targets != [annotate] else None
+    if folder is None or folder.is_dir():
+        for target in targets:
+            check_destination(target, overwrite)
     with without_native_notes():
         interpreter = AffectInterpreter(
             model, class_names=None if class_names is None else class_names.split(",")
@@ -336,6 +336,8 @@ def predict(
             notes.print(f"keras-affect: {error}. Each picture is taken as one face.")
         else:
             faces = True
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     read = []
     with warnings.catch_warnings():
         # Pillow's remarks on broken EXIF and on sizes; what matters of them is a problem below.

@@ -13,6 +13,9 @@ from keras_affect.runtime.prediction import Prediction
 
 __all__ = ["Photo", "annotated_paths", "read_photo"]
 
+# What annotated pictures are written as.
+_WRITTEN = (".png", ".jpg", ".jpeg", ".webp")
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -75,19 +78,23 @@ def annotated_paths(photos: Sequence[Path], out: Path) -> list[Path]:
         A path for each photo: `out`, or the photo's name, as a PNG, in that folder.
 
     Raises:
-        ValueError: If two photos would go to one file, or one onto a photo that is read.
+        ValueError: If two photos would go to one file, one would go onto a photo that is read,
+            or `out` has a suffix of no picture.
+        NotADirectoryError: If `out` is a file and there are several photos.
     """
     if len(photos) == 1 and not out.is_dir():
+        if out.suffix.lower() not in _WRITTEN:
+            raise ValueError(f"{out}: expected a name ending in {', '.join(_WRITTEN)}")
         targets = [out]
+    elif out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out}: a file; expected a folder for several photos")
     else:
         targets = [out / f"{photo.stem}.png" for photo in photos]
     sources = {photo.resolve() for photo in photos}
     taken: dict[Path, Path] = {}
     for photo, target in zip(photos, targets, strict=True):
         if target.resolve() in sources:
-            raise ValueError(
-                f"{target}: a photo that is read here; expected another place for --annotate"
-            )
+            raise ValueError(f"{target}: one of the photos; --annotate needs another place")
         if target in taken:
             raise ValueError(f"{photo} and {taken[target]} would both be annotated as {target}")
         taken[target] = photo

@@ -23,7 +23,7 @@ def randomize_statistics(model: Any, seed: int = 0) -> None:
             variable.assign(rng.uniform(0.3, 1.2, variable.shape))
 
 
-def standardize_heads(model: Any, images: np.ndarray, seed: int = 0) -> None:
+def standardize_heads(model: Any, images: np.ndarray, seed: int = 0, gain: float = 1.0) -> None:
     """Heads on standardized features: outputs vary between images and seldom saturate."""
     import keras
 
@@ -32,7 +32,7 @@ def standardize_heads(model: Any, images: np.ndarray, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     for name, spread in (("emotion", 0.8), ("valence_arousal", 0.2)):
         head = model.get_layer(name)
-        kernel = rng.normal(0, spread, head.kernel.shape) / (values.std(0)[:, None] + 0.05)
+        kernel = rng.normal(0, gain * spread, head.kernel.shape) / (values.std(0)[:, None] + 0.05)
         head.set_weights([kernel, -values.mean(0) @ kernel])
 
 

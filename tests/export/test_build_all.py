@@ -38,7 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], An
     folder = tmp_path_factory.mktemp("built")
     keras.utils.set_random_seed(0)
     trained = LightweightCNN(weights=None, width=0.1, dtype="mixed_bfloat16")
-    standardize_heads(trained, pictures())
+    standardize_heads(trained, pictures(), gain=0.4)
     trained.save(folder / "trained.keras")
     out = folder / "weights"
     out.mkdir()
@@ -87,7 +87,8 @@ def test_the_two_files_are_one_model(built: Any) -> None:
     assert 0 < (error / np.abs(kernel)).max() <= 2.0**-11, "rounded to half precision"
     for name, values in wanted.items():
         error = np.abs(given[name] - values).max()
-        assert error < 0.08
+        # Eight channels a stage and untrained: int8 costs it 0.08, another image's output 0.4.
+        assert error < 0.15
         assert np.abs(np.roll(given[name], 1, axis=0) - values).max() > 3 * error
 
 

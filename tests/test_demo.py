@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import sys
@@ -9,15 +10,17 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 from rich.console import Console
 
 from keras_affect import emotions, runtime
 from keras_affect.datasets import synthetic
-from keras_affect.demo import page, sheet, without_tensorflow
+from keras_affect.demo import page, photograph, sheet, without_tensorflow
 from keras_affect.demo import run as demo
 from keras_affect.demo.faces import photographs
 from keras_affect.demo.folder import MARK, check_folder, whole_folder
+from keras_affect.weights import catalog
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +210,63 @@ def test_a_file_that_cannot_be_run_is_an_error_with_its_reason(tmp_path):
     (tmp_path / "affect_int8.tflite").write_bytes(b"no model at all, but some bytes of text")
     with pytest.raises(RuntimeError, match="could not be run"):
         demo._run_without_tensorflow(synthetic.arrays(2)[0], tmp_path, Console(quiet=True))
+
+
+# === The photograph
+
+
+@pytest.fixture
+def shipped(made, monkeypatch):
+    """A catalog that ships the model trained here, so that these tests rest on no weights."""
+    file = made[0].folder / "affect_int8.tflite"
+    entry = catalog.Entry(
+        model="LightweightCNN",
+        name="ferplus_v9",
+        kind="litert",
+        file=str(file),
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        size=file.stat().st_size,
+        config={},
+        scores={},
+        data="drawings",
+        licence="none",
+    )
+    monkeypatch.setattr(catalog, "entries", lambda: (entry,))
+
+
+def test_the_photograph_is_read_by_what_ships(shipped, tmp_path):
+    pytest.importorskip("cv2")
+    path = tmp_path / "photograph.png"
+    original = get_sample_data("grace_hopper.jpg", asfileobj=False)
+    found = photograph.read_photograph(path)
+    assert found["weights"] == "LightweightCNN ferplus_v9"
+    assert found["note"] is None
+    (face,) = found["faces"]
+    left, top, right, bottom = face["box"]
+    # Grace Hopper's nose is near (262, 232) of 512 x 600 pixels, her face 200 pixels wide.
+    assert left < 262 < right
+    assert top < 232 < bottom
+    assert 150 < right - left < 300
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=0.02)
+    with Image.open(path) as picture, Image.open(original) as before:
+        assert picture.size == before.size
+        assert np.asarray(picture)[top, left : right - 1].std(axis=0).max() < 5  # the box
+        assert np.abs(np.asarray(picture).astype(int) - np.asarray(before)).max() > 50
+
+
+def test_without_opencv_the_whole_picture_is_one_face_and_that_is_said(
+    shipped, made, tmp_path, monkeypatch
+):
+    def missing():
+        raise ImportError("finding faces needs OpenCV")
+
+    monkeypatch.setattr(photograph.faces, "check_available", missing)
+    found = photograph.read_photograph(tmp_path / page.PICTURES["photograph"])
+    assert [face["box"] for face in found["faces"]] == [None]
+    assert "whole picture" in found["note"]
+    page.write_page({**made[0].facts, "photograph": found}, tmp_path)
+    text = (tmp_path / page.NAME).read_text(encoding="utf-8")
+    assert "The whole picture was taken for one face: finding faces needs OpenCV" in text
 
 
 # === FER+

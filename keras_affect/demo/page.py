@@ -171,7 +171,7 @@ def _photograph(found: Mapping[str, Any]) -> str:
         said, table = "no face was found", ""
     else:
         face = found["faces"][0]
-        said = f"a box around the face, labelled {face['emotion']} {face['probability']:.0%}"
+        said = f"a box, labelled {face['emotion']} {face['probability']:.0%}"
         ranked = sorted(face["probabilities"].items(), key=lambda item: -item[1])
         rows = "\n".join(_row(name, (f"{share:.1%}",)) for name, share in ranked)
         table = (

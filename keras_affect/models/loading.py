@@ -49,7 +49,7 @@ def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) 
 
 
 def load(path_or_name: str | Path) -> Any:
-    """A Keras model from a file, a run's folder, or a shipped name.
+    """A Keras model from a file, a run's folder, or a shipped name; not compiled.
 
     Args:
         path_or_name: A ``.keras`` file; a folder that `keras-affect train` wrote; or a name
@@ -70,7 +70,8 @@ def load(path_or_name: str | Path) -> Any:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
         try:
-            return keras.saving.load_model(path)
+            # Not compiled: losses and schedules of the training need not be known here.
+            return keras.saving.load_model(path, compile=False)
         except Exception as error:
             # Keras raises what its zip, json and h5 readers raise.
             raise ValueError(f"{path}: not a Keras model ({error})") from error

@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -99,6 +101,29 @@ def test_load_takes_files_folders_and_names(shipped, tmp_path):
     model.save(run / "model.keras")
     for source in (run, run / "model.keras", "tiny"):
         np.testing.assert_array_equal(bias_of(models.load(source)), bias_of(model))
+
+
+def test_load_needs_nothing_of_the_training(tmp_path):
+    """In a process that knows no schedule of ours: as `keras-affect evaluate` in the shell."""
+    make = (
+        "import sys, keras\n"
+        "from keras_affect.models import LightweightCNN\n"
+        "from keras_affect.training import OneCycle\n"
+        "model = LightweightCNN(weights=None, width=0.25)\n"
+        "model.compile(keras.optimizers.SGD(OneCycle(0.1, 10)), loss='mse')\n"
+        "model.save(sys.argv[1])\n"
+    )
+    load = (
+        "import sys\n"
+        "from keras_affect import models\n"
+        "print(type(models.load(sys.argv[1])).__name__, 'keras_affect.training' in sys.modules)"
+    )
+    path = str(tmp_path / "m.keras")
+    for code in (make, load):
+        done = subprocess.run(
+            [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+        )
+    assert done.stdout.split() == ["LightweightCNN", "False"]
 
 
 def test_load_says_what_is_wrong(shipped, tmp_path):

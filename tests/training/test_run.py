@@ -75,6 +75,16 @@ def test_model_without_valence_arousal(small_set, tmp_path):
     assert not (tmp_path / "run" / "circumplex.png").exists()
 
 
+def test_tensorboard_logs(small_set, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    run(small_set, out, replace(SMALL, epochs=1), tensorboard=True)
+    assert list((out / "tensorboard").rglob("events.out.tfevents.*"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install tensorboard"):
+        run(small_set, tmp_path / "other", tensorboard=True)
+    assert not (tmp_path / "other").exists()
+
+
 def test_weight_decay_spares_normalisation(small_set, tmp_path):
     """One step at a learning rate of next to nothing but decay shrinks kernels alone."""
     from keras_affect.training.run import _compiled_model

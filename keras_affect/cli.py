@@ -63,6 +63,9 @@ def train(
     augmentation: Annotated[str | None, typer.Option(help="none, light, strong or camera.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(help="A run, .keras file or shipped name to take weights from.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
     ] = False,
@@ -99,6 +102,7 @@ def train(
         "augmentation": augmentation,
         "dtype": dtype,
         "seed": seed,
+        "start_from": start_from,
     }
     if deterministic:
         tf.config.experimental.enable_op_determinism()

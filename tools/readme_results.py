@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
+import dataclasses
 import os
 import re
 import shutil
@@ -24,6 +24,7 @@ from typing import Any
 import matplotlib
 
 from keras_affect._files import written_whole
+from keras_affect.training import Recipe
 from keras_affect.weights import catalog
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -91,26 +92,24 @@ def _shipped() -> list[str]:
 
 
 def _transcript(run: Path, data: Path) -> list[str]:
-    recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    hours = sum(float(row["seconds"]) for row in rows) / 3600
-    lines = [
-        f"epoch {row['epoch']}/{len(rows)}  loss {float(row['loss']):.4f}  "
-        f"accuracy {float(row['emotion_accuracy']):.2%}  "
-        f"valid accuracy {float(row['val_emotion_accuracy']):.2%}"
-        for row in rows
+    names = ["first", "second", "third"]
+    runs = _with_those_before(run)
+    trained = [
+        _training(before, names[place], names[place - 1] if place else None)
+        for place, before in enumerate(runs)
     ]
+    hours = sum(_seconds(before) for before in runs) / 3600
+    last = f"runs/{names[len(runs) - 1]}"
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         (here / "runs").mkdir()
-        (here / "runs" / "first").symlink_to(run)
+        (here / last).symlink_to(run)
         shutil.copy(PORTRAIT, here / "grace_hopper.jpg")
         hide = {str(data): "PATH/TO/FERPLUS", str(here) + "/": ""}
         shown = [
-            _command(here, hide, "evaluate", "runs/first", "--data", str(data)),
+            _command(here, hide, "evaluate", last, "--data", str(data)),
             _command(
-                here, hide, "export", "runs/first", "affect.tflite", "--quantization", "int8",
+                here, hide, "export", last, "affect.tflite", "--quantization", "int8",
                 "--data", str(data),
             ),
             _command(
@@ -120,12 +119,48 @@ def _transcript(run: Path, data: Path) -> list[str]:
         ]  # fmt: skip
     return [
         "### How they were made",
-        f"On two cores, {hours:.1f} hours for {recipe['epochs']} epochs while other work ran "
-        "beside it:",
-        "```text\n$ keras-affect train --data PATH/TO/FERPLUS --out runs/first --epochs "
-        f"{recipe['epochs']}\n" + "\n".join([*lines[:2], "...", *lines[-3:]]) + "\n```",
+        f"On two cores, {hours:.1f} hours in all, with other work beside it. A second cycle "
+        "starts from what the first one learnt:",
+        *(f"```text\n{text}\n```" for text in trained),
         *(f"```text\n{text}\n```" for text in shown),
     ]
+
+
+def _with_those_before(run: Path) -> list[Path]:
+    """The runs that a run started from, the first one first, and itself."""
+    source = Recipe.load(run / "recipe.json").start_from
+    return [*(_with_those_before(REPOSITORY / source) if source else []), run]
+
+
+def _rows(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _seconds(run: Path) -> float:
+    return sum(float(row["seconds"]) for row in _rows(run))
+
+
+def _training(run: Path, name: str, source: str | None) -> str:
+    """The command that makes a run, and the epochs that its log tells of."""
+    recipe = Recipe.load(run / "recipe.json")
+    given = {
+        field.name: getattr(recipe, field.name)
+        for field in dataclasses.fields(Recipe)
+        if getattr(recipe, field.name) != field.default and field.name != "start_from"
+    }
+    given["epochs"] = recipe.epochs
+    options = "".join(f" --{key.replace('_', '-')} {value}" for key, value in given.items())
+    begin = f" --start-from runs/{source}" if source else ""
+    rows = _rows(run)
+    lines = [
+        f"epoch {row['epoch']}/{len(rows)}  loss {float(row['loss']):.4f}  "
+        f"accuracy {float(row['emotion_accuracy']):.2%}  "
+        f"valid accuracy {float(row['val_emotion_accuracy']):.2%}"
+        for row in rows
+    ]
+    command = f"$ keras-affect train --data PATH/TO/FERPLUS --out runs/{name}{begin}{options}"
+    return "\n".join([command, *lines[:2], "...", *lines[-3:]])
 
 
 def _command(here: Path, hide: dict[str, str], *arguments: str) -> str:

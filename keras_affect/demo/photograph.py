@@ -27,14 +27,6 @@ def read_photograph(path: Path) -> dict[str, Any]:
         "weights": what read it; "faces": a `Prediction.as_dict` for each face found; "note":
         why the whole picture was taken for one face, if OpenCV is not installed, else None.
     """
-    # DEVELOPMENT: to be deleted when the first weights ship.
-    if not any(entry.kind == "litert" for entry in catalog.entries()):
-        from PIL import Image
-
-        with Image.open(get_sample_data(_NAME, asfileobj=False)) as image:
-            image.save(path)
-        return {"weights": "none", "faces": [], "note": "No trained weights ship yet."}
-    # DEVELOPMENT: end.
     entry = catalog.find("LightweightCNN", "ferplus", "litert")
     photograph = get_sample_data(_NAME, asfileobj=False)
     interpreter = runtime.AffectInterpreter()

@@ -58,6 +58,8 @@ class Recipe:
             cross-entropy of emotions; 0 leaves the output out of the model.
         dtype: "float32" or "mixed_bfloat16", which is quicker where the processor has it.
         seed: What weights, order, draws and dropout start from.
+        start_from: What `models.load` takes (a run's folder, a ``.keras`` file, a shipped name),
+            whose weights the training starts from; "" starts from random ones.
     """
 
     model: str = "LightweightCNN"
@@ -75,6 +77,7 @@ class Recipe:
     valence_arousal_weight: float = 1.0
     dtype: str = "mixed_bfloat16"
     seed: int = 0
+    start_from: str = ""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -90,6 +93,8 @@ class Recipe:
                 raise _invalid(
                     name, f"{'an integer' if whole else 'a number'} in [{low:g}, {high:g})", value
                 )
+        if not isinstance(self.start_from, str):
+            raise _invalid("start_from", "a path or name", self.start_from)
         if not isinstance(self.drop_duplicates, bool):
             raise _invalid("drop_duplicates", "True or False", self.drop_duplicates)
 

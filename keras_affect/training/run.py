@@ -89,10 +89,10 @@ def train(
     steps = -(-len(kept.data) // recipe.batch_size)
     console.print(f"{len(kept.data)} train images, {steps} steps an epoch", highlight=False)
 
-    # Not before the data was read: a run that can't begin leaves no folder behind.
+    model = _compiled_model(recipe, steps)
+    # Not before all this: a run that can't begin leaves no folder behind.
     out.mkdir(parents=True, exist_ok=True)
     recipe.save(out / "recipe.json")
-    model = _compiled_model(recipe, steps)
     done = restore(model, out / "checkpoint.npz") if resume else 0
     batches = batches_of(
         kept.data,
@@ -161,6 +161,8 @@ def _compiled_model(recipe: Recipe, steps: int) -> Any:
         valence_arousal=recipe.valence_arousal_weight > 0,
         dtype=recipe.dtype,
     )
+    if recipe.start_from:
+        _take_weights(model, recipe.start_from)
     optimizer = keras.optimizers.SGD(
         OneCycle(recipe.learning_rate, recipe.epochs * steps, recipe.warmup),
         momentum=recipe.momentum,
@@ -185,6 +187,21 @@ def _compiled_model(recipe: Recipe, steps: int) -> Any:
         jit_compile=False,
     )
     return model
+
+
+def _take_weights(model: Any, source: str) -> None:
+    """Fill a model with another's weights.
+
+    Raises:
+        FileNotFoundError, ValueError: If there is no such model, or it is of another shape.
+    """
+    weights = models.load(source).get_weights()
+    if [w.shape for w in weights] != [w.shape for w in model.get_weights()]:
+        raise ValueError(
+            "Invalid value for argument `start_from`. Expected a model of the recipe's "
+            f"architecture, width and outputs. Received: start_from={source!r}"
+        )
+    model.set_weights(weights)
 
 
 def _in_float32(model: Any) -> Any:

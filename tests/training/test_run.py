@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from keras_affect.models import LightweightCNN
 from keras_affect.training import Recipe, train
 from keras_affect.training.checkpoint import Checkpoint, restore
 from tests.datasets.test_ferplus import HAPPY, SAD, write_folder
@@ -101,6 +102,24 @@ def test_resume_refuses_another_recipe(small_set, tmp_path):
         run(small_set, tmp_path / "run", SMALL, resume=True)
     with pytest.raises(FileNotFoundError, match=r"recipe\.json"):
         run(small_set, tmp_path / "other", SMALL, resume=True)
+
+
+def test_start_from_another_run(small_set, tmp_path):
+    from keras_affect.training.run import _compiled_model
+
+    source = LightweightCNN(weights=None, width=SMALL.width)
+    source.save(tmp_path / "m.keras")
+    path = str(tmp_path / "m.keras")
+    started = _compiled_model(replace(SMALL, start_from=path), 10)
+    for one, two in zip(started.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    fresh = _compiled_model(SMALL, 10).get_weights()
+    assert not np.array_equal(fresh[0], source.get_weights()[0])
+    with pytest.raises(ValueError, match=r"argument `start_from`.*m\.keras"):
+        run(small_set, tmp_path / "run", replace(SMALL, width=0.5, start_from=path))
+    with pytest.raises(FileNotFoundError, match=r"none\.keras"):
+        run(small_set, tmp_path / "run", replace(SMALL, start_from=str(tmp_path / "none.keras")))
+    assert not (tmp_path / "run").exists()
 
 
 def command(data, out, *more):

@@ -119,8 +119,9 @@ def _transcript(run: Path, data: Path) -> list[str]:
         ]  # fmt: skip
     return [
         "### How they were made",
-        f"On two cores, {hours:.1f} hours in all, with other work beside it. A second cycle "
-        "starts from what the first one learnt:",
+        f"On two cores, {hours:.1f} hours in all, with other work beside it. Each run after the "
+        "first starts from what the one before learnt; the second was added when the first one's "
+        "valid accuracy was seen:",
         *(f"```text\n{text}\n```" for text in trained),
         *(f"```text\n{text}\n```" for text in shown),
     ]

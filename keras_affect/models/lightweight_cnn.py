@@ -19,7 +19,7 @@ _STAGES = ((32, 2), (64, 2), (88, 2))
 
 @keras.saving.register_keras_serializable(package="keras_affect")
 class LightweightCNN(keras.Model):
-    """A residual CNN with dense 3x3 convolutions: 433,000 parameters, 48 million multiply-adds.
+    """A residual CNN with dense 3x3 convolutions: 438,202 parameters, 50.3 million multiply-adds.
 
     A stem convolution and three stages of two residual blocks (He et al. 2016,
     arXiv:1512.03385), batch normalisation after each convolution, global average pooling,

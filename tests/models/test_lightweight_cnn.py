@@ -55,6 +55,9 @@ def test_size_is_what_was_asked_for(model):
     parameters, multiply_adds = counted()
     assert model.count_params() == parameters <= 500_000
     assert multiply_adds_of(model) == multiply_adds <= 60_000_000
+    said = LightweightCNN.__doc__.splitlines()[0]
+    assert f"{parameters:,} parameters" in said
+    assert f"{multiply_adds / 1e6:.1f} million" in said
 
 
 def test_outputs(model):

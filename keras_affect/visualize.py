@@ -180,7 +180,7 @@ def confusion(
             axes.text(
                 column,
                 row,
-                f"{counts[row, column]:,}\n{_percent(shares[row, column])}",
+                f"{counts[row, column]:,}\n{_percent(float(shares[row, column]))}",
                 ha="center",
                 va="center",
                 color="white" if shares[row, column] > 0.55 else "black",

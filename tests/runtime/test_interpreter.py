@@ -338,15 +338,7 @@ def test_reading_loads_neither_a_backend_nor_opencv(tmp_path):
     assert not heavy & {name.partition(".")[0] for name in loaded}
 
 
-def _shipped():
-    return any(entry.kind == "litert" for entry in catalog.entries())
-
-
 def test_default_model_is_the_one_that_ships(photograph):
-    if not _shipped():
-        with pytest.raises(ValueError, match=r"LightweightCNN ships no weights.*'ferplus'"):
-            AffectInterpreter()
-        return
     interpreter = AffectInterpreter()
     entry = catalog.find("LightweightCNN", "ferplus", "litert")
     assert interpreter.name == str(entry.path)
@@ -361,8 +353,6 @@ def test_default_model_is_the_one_that_ships(photograph):
 
 def test_default_model_reads_ferplus_through_every_step(ferplus_root):
     """Files in, words out: where the runtime's own steps are wrong, accuracy shows it."""
-    if not _shipped():
-        pytest.skip("needs the shipped LightweightCNN, and catalog.json is empty")
     folder = ferplus_root / "FER2013Valid"
     paths, labels = [], []
     with (folder / "label.csv").open(newline="") as file:

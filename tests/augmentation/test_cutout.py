@@ -196,6 +196,22 @@ def test_in_tf_data_without_keys():
     assert not np.array_equal(first, second)
 
 
+@tensorflow_only
+def test_inference_graph_has_no_trace_of_it():
+    import tensorflow as tf
+
+    layer = Cutout(14)
+    spec = tf.TensorSpec((None, 48, 48, 1), tf.float32)
+
+    def operators(training):
+        function = tf.function(lambda images: layer(images, training=training))
+        graph = function.get_concrete_function(spec).graph
+        return {operator.type for operator in graph.get_operations()}
+
+    assert operators(training=False) <= {"Placeholder", "Identity", "NoOp"}
+    assert "ReadVariableOp" in operators(training=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

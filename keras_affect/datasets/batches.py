@@ -56,6 +56,7 @@ def batches_of(
     augment: Callable[[Any, Any], Any] | None,
     initial_epoch: int,
     repeat: bool,
+    mix: Callable[..., tuple[Any, ...]] | None = None,
 ) -> tf.data.Dataset:
     """Batches of `(images, {"emotion": ..., "valence_arousal": ...})`, all float32.
 
@@ -71,6 +72,8 @@ def batches_of(
         augment: "
         initial_epoch: "
         repeat: "
+        mix: Called as `mix(images, labels, keys=keys)` on each batch once it is augmented, as an
+            `augmentation.Mixup`; returns images and labels.
     """
     if len(data) == 0:
         raise ValueError("No image is left: every one was dropped by the label rule or skipped.")
@@ -88,6 +91,8 @@ def batches_of(
         targets = {"emotion": chosen}
         if points is not None:
             targets["valence_arousal"] = tf.gather(points, indices)
+        if mix is not None:
+            images, targets = mix(images, targets, keys=keys)
         return images, targets
 
     return epochs(

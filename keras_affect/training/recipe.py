@@ -23,6 +23,7 @@ _CHOICES = {
 _RANGES: dict[str, tuple[float, float]] = {
     "width": (0.1, 8.0),
     "dropout": (0.0, 1.0),
+    "mixup": (0.0, 100.0),
     "epochs": (1, 100_000),
     "batch_size": (1, 100_000),
     "learning_rate": (1e-9, 100.0),
@@ -46,6 +47,7 @@ class Recipe:
         drop_duplicates: Whether to leave out train pictures that stand pixel for pixel in valid,
             without which choosing by the valid score would be choosing what was learnt by heart.
         augmentation: "none", or a name of `augmentation.face_pipeline`.
+        mixup: Parameter of `augmentation.Mixup`'s Beta distribution; 0 mixes nothing.
         epochs: Passes over the train split.
         batch_size: Images a step.
         learning_rate: The peak of `schedules.OneCycle`.
@@ -68,6 +70,7 @@ class Recipe:
     labels: str = "outlier_free"
     drop_duplicates: bool = True
     augmentation: str = "strong"
+    mixup: float = 0.0
     epochs: int = 30
     batch_size: int = 128
     learning_rate: float = 0.12

@@ -6,10 +6,13 @@ from keras_affect.layers.fractional_pooling import (
     FractionalAveragePooling2D,
     FractionalMaxPooling2D,
 )
+from keras_affect.layers.stochastic_depth import StochasticDepth, stochastic_depth_rates
 
 __all__ = [
     "DropConnect",
     "FractionalAveragePooling2D",
     "FractionalMaxPooling2D",
     "ScalarAffine",
+    "StochasticDepth",
+    "stochastic_depth_rates",
 ]

@@ -13,10 +13,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 # Set in an environment once all it needs is installed: an interrupted install leaves no stamp.
 RUNS := $(VENV)/.stamp-runs
 DEVELOPS := $(VENV)/.stamp-develops
+# TensorFlow Addons is past its end of life, and runs beside no TensorFlow of today.
+PARITY := build/parity
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install develop demo test lint wheel bench clean distclean FORCE
+.PHONY: help install develop demo test lint wheel bench parity clean distclean FORCE
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +47,9 @@ wheel: $(BIN)/python  ## Build the wheel into dist/
 bench: $(RUNS)  ## Time the import of keras_affect.runtime beside that of keras
 	$(BIN)/python tests/benchmarks/import_time.py
 
+parity: $(PARITY)/.stamp  ## Write tests/parity/fixtures with TensorFlow Addons; needs Python 3.11, 1.3 GB
+	TF_CPP_MIN_LOG_LEVEL=3 $(PARITY)/bin/python -W ignore tools/parity/write_fixtures.py tests/parity/fixtures
+
 clean:  ## Remove what tests, lint and wheel leave; runs/, demo/ and .venv stay
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
@@ -59,6 +64,11 @@ $(BIN)/python: $(if $(PYTHON),FORCE)
 $(RUNS): pyproject.toml $(BIN)/python
 	@echo "make: installing keras_affect, TensorFlow and OpenCV into $(VENV): about 2 GB, some minutes"
 	@$(PIP) install --editable '.[tensorflow,faces]'
+	@touch $@
+
+$(PARITY)/.stamp: tools/parity/requirements.txt
+	@sh tools/make_venv.sh $(PARITY) python3.11
+	@$(PARITY)/bin/python -m pip --disable-pip-version-check -qq install --requirement $<
 	@touch $@
 
 # What tests need includes what a demo needs, so both stamps are set.

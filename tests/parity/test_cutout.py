@@ -1,4 +1,4 @@
-"""Cutout beside `tfa.image.random_cutout` and `tfa.image.cutout`, on the same pictures and centres."""
+"""Cutout beside `tfa.image.random_cutout` and `cutout`, on the same pictures and centres."""
 
 from __future__ import annotations
 

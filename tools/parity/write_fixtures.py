@@ -2,9 +2,9 @@
 
     python tools/parity/write_fixtures.py FOLDER
 
-`make parity` runs it in an environment of its own, with the packages of requirements.txt: TensorFlow
-Addons is past its end of life, and imports beside no TensorFlow of today. So this file imports
-nothing of keras_affect. It writes
+`make parity` runs it in an environment of its own, with the packages of requirements.txt:
+TensorFlow Addons is past its end of life, and imports beside no TensorFlow of today. So this file
+imports nothing of keras_affect. It writes
 
 - ``stochastic_depth.npz``, ``cutout.npz`` and ``fractional_pooling.npz``: inputs, what was drawn,
   outputs;
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def stochastic_depth() -> dict[str, np.ndarray]:
-    """`tfa.layers.StochasticDepth`: 16 calls in training, and one at inference, at each probability.
+    """`tfa.layers.StochasticDepth`: 16 calls in training and one at inference.
 
     A call that kept the residual is known by its output, since no residual is 0.
     """
@@ -140,9 +140,10 @@ def fractional_pooling() -> dict[str, np.ndarray]:
 
 
 def public_names() -> list[str]:
-    """What a user reaches as ``tfa.NAME`` or ``tfa.MODULE.NAME``, without what it imports itself."""
+    """What a user reaches as ``tfa.NAME`` or ``tfa.MODULE.NAME``, but what it imports itself."""
     names = []
-    for module in (member for name, member in _public(tfa) if isinstance(member, types.ModuleType)):
+    modules = [member for _, member in _public(tfa) if isinstance(member, types.ModuleType)]
+    for module in modules:
         names += [
             f"{module.__name__}.{name}" for name, member in _public(module) if _own(name, member)
         ]

@@ -10,6 +10,11 @@ BIN := $(VENV)/bin
 # Errors alone are shown.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
+# JAX and PyTorch live apart, so that the other tests see what users of TensorFlow have.
+BACKENDS := .venv-backends
+ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation \
+	tests/test_fixup_training.py tests/test_initializers.py tests/test_metrics.py
+
 # Set in an environment once all it needs is installed: an interrupted install leaves no stamp.
 RUNS := $(VENV)/.stamp-runs
 DEVELOPS := $(VENV)/.stamp-develops
@@ -18,7 +23,7 @@ PARITY := build/parity
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install develop demo test lint wheel bench parity clean distclean FORCE
+.PHONY: help install develop demo test test-backends lint wheel bench parity clean distclean FORCE
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +39,10 @@ demo: $(RUNS)  ## Train, export and read a face, under five minutes; DATA=PATH/T
 
 test: $(DEVELOPS)  ## Run the tests; ARGS="-k litert" for some of them
 	$(BIN)/python -m pytest $(ARGS)
+
+test-backends: $(BACKENDS)/.stamp  ## Run the tests of what is no backend's own, on JAX and on PyTorch
+	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest $(ON_ANY_BACKEND) $(ARGS)
+	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest $(ON_ANY_BACKEND) $(ARGS)
 
 lint: $(DEVELOPS)  ## Check style and types; changes nothing
 	$(BIN)/ruff check .
@@ -54,8 +63,8 @@ clean:  ## Remove what tests, lint and wheel leave; runs/, demo/ and .venv stay
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-distclean: clean  ## Remove .venv too
-	rm -rf $(VENV)
+distclean: clean  ## Remove the environments too
+	rm -rf $(VENV) $(BACKENDS)
 
 # With PYTHON= the environment is looked at each time, and made anew if another Python made it.
 $(BIN)/python: $(if $(PYTHON),FORCE)
@@ -76,3 +85,12 @@ $(DEVELOPS): pyproject.toml $(BIN)/python
 	@echo "make: installing keras_affect and all that its tests need into $(VENV): about 2 GB, some minutes"
 	@$(PIP) install --editable '.[dev]'
 	@touch $(RUNS) $@
+
+$(BACKENDS)/bin/python: $(if $(PYTHON),FORCE)
+	@sh tools/make_venv.sh $(BACKENDS) "$(PYTHON)"
+
+$(BACKENDS)/.stamp: pyproject.toml $(BACKENDS)/bin/python
+	@echo "make: installing keras_affect, JAX and PyTorch into $(BACKENDS): about 1.5 GB, some minutes"
+	@$(BACKENDS)/bin/python -m pip --disable-pip-version-check --quiet --quiet install \
+		--editable '.[test-backends]'
+	@touch $@

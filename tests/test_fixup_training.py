@@ -17,7 +17,7 @@ def residual_net(blocks):
         return ScalarAffine(use_multiplier=False)(x)
 
     def convolution(name):
-        return layers.Conv2D(8, 3, padding="same", use_bias=False, name=name)
+        return layers.Conv2D(16, 3, padding="same", use_bias=False, name=name)
 
     inputs = keras.Input((4, 4, 3))
     x = layers.ReLU()(bias(convolution("stem")(inputs)))
@@ -46,28 +46,36 @@ def start(model, first, last):
 def test_fifty_blocks_without_normalisation_train_with_fixup_and_not_with_msra():
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
-    labels = np.arange(48) % 3
-    images = random.normal(0, 0.3, (48, 4, 4, 3)) + np.eye(3)[labels][:, None, None]
+    labels = np.arange(24) % 3
+    images = random.normal(0, 0.3, (24, 4, 4, 3)) + np.eye(3)[labels][:, None, None]
     images = images.astype("float32")
     model = residual_net(50)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # No momentum: its state would carry one run into the next.
-    model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
+    model.compile(
+        # No momentum: its state would carry one run into the next.
+        keras.optimizers.SGD(0.1),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        # XLA would compile for longer than the steps take; without it JAX compiles nothing at
+        # all, and dispatches some thousand operations a step one by one.
+        jit_compile=keras.backend.backend() == "jax",
+    )
 
-    def losses(learning_rate, steps):
+    def losses(learning_rate):
+        """Of 20 steps, or up to NaN, from which nothing comes back."""
         model.optimizer.learning_rate = learning_rate
-        return np.array([float(model.train_on_batch(images, labels)) for _ in range(steps)])
+        seen = []
+        while len(seen) < 20 and not np.isnan(seen).any():
+            seen.append(float(model.train_on_batch(images, labels)))
+        # A classifier of zeros starts at log(3) whatever stands before it.
+        assert seen[0] == pytest.approx(np.log(3), rel=1e-4)
+        return np.array(seen)
 
     start(model, Fixup(50), ZeroResidual())
-    fixup = losses(0.1, 40)
-    assert fixup[0] == pytest.approx(np.log(3), rel=1e-4)
-    assert fixup[-1] < 0.3
-    # A classifier of zeros starts at log(3) whatever stands before it; the first step shows.
-    for learning_rate in (0.1, 1e-3, 1e-5):
+    assert losses(0.1)[-1] < 0.3
+    for learning_rate in (0.1, 1e-4):
         start(model, MSRA(), MSRA())
-        msra = losses(learning_rate, 4)
-        assert msra[0] == pytest.approx(np.log(3), rel=1e-4)
-        assert not (msra[1:] < np.log(3)).any()
+        msra = losses(learning_rate)
+        assert not (msra < 0.99 * np.log(3)).any()
+        # Not for too small a step: the first one throws it far off.
         assert not msra[1] < 1e3
 
 

@@ -7,10 +7,34 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["Cutout"]
+from keras_affect.augmentation.keys import uniform_of_keys
+
+__all__ = ["Cutout", "squares"]
 
 #: Where the keys' draws for centres stand; `FacePipeline` draws from the streams 0 to 2.
 _STREAM = 100
+
+
+def squares(rows: Any, columns: Any, centres: Any, size: int) -> Any:
+    """Where in pictures their squares lie, clipped at the border.
+
+    It stands on operators alone: tensors of `tf.data` are TensorFlow's whatever Keras's backend.
+
+    Args:
+        rows: int32 `(height,)`: 0, 1, ..., height - 1.
+        columns: int32 `(width,)`, likewise.
+        centres: int32 `(batch, 2)`: row and column. One far outside makes no square.
+        size: Side of the squares in pixels. One of even size reaches one pixel further up and
+            left from its centre.
+
+    Returns:
+        bool `(batch, height, width)`.
+    """
+    first = centres - size // 2
+    first_row, first_column = first[:, :1], first[:, 1:]
+    in_rows = (rows[None] >= first_row) & (rows[None] < first_row + size)
+    in_columns = (columns[None] >= first_column) & (columns[None] < first_column + size)
+    return in_rows[:, :, None] & in_columns[:, None, :]
 
 
 @keras.saving.register_keras_serializable(package="keras_affect")
@@ -121,10 +145,7 @@ class Cutout(keras.layers.Layer):
             # float32 whatever the policy: half precision has too few numbers for places.
             points = keras.random.uniform((shape[0], 2), dtype="float32", seed=self.seed_generator)
         else:
-            # TensorFlow alone has the 64-bit integers that keys are; other backends draw above.
-            from keras_affect.datasets import draws
-
-            points = draws.uniform(keys, 2, stream=_STREAM)
+            points = uniform_of_keys(keys, 2, stream=_STREAM)
         row, column = self._axes
         inside = ops.stack([ops.cast(shape[axis], "float32") for axis in (row, column)])
         return ops.cast(ops.floor(points * inside), "int32")
@@ -137,12 +158,8 @@ class Cutout(keras.layers.Layer):
             centres: int32 `(batch, 2)`: row and column.
         """
         shape = ops.shape(images)
-        hit = []
-        for place, axis in enumerate(self._axes):
-            first = centres[:, place : place + 1] - self.size // 2
-            line = ops.expand_dims(ops.arange(shape[axis], dtype="int32"), 0)
-            hit.append(ops.logical_and(line >= first, line < first + self.size))
-        square = ops.logical_and(ops.expand_dims(hit[0], 2), ops.expand_dims(hit[1], 1))
+        rows, columns = (ops.arange(shape[axis], dtype="int32") for axis in self._axes)
+        square = squares(rows, columns, ops.convert_to_tensor(centres, dtype="int32"), self.size)
         square = ops.expand_dims(square, 1 if self.data_format == "channels_first" else 3)
         if self.fill_value == "mean":
             # Summed in float32: float16 overflows at 65,504, some 257 white pixels.

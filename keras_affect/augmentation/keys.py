@@ -1,14 +1,15 @@
-"""Keys for a data set that brings none: what its random draws are functions of."""
+"""Keys: what the random draws of a data set's examples are functions of."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
+import keras
 
-from keras_affect.datasets.draws import example_keys
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-__all__ = ["with_keys"]
+__all__ = ["uniform_of_keys", "with_keys"]
 
 
 def with_keys(
@@ -44,6 +45,11 @@ def with_keys(
     )
     ```
     """
+    # TensorFlow loads here and not above: what draws from keys works without them on any backend.
+    import tensorflow as tf
+
+    from keras_affect.datasets.draws import example_keys
+
     if not isinstance(dataset, tf.data.Dataset):
         raise ValueError(
             "Invalid value for argument `dataset`. Expected a tf.data.Dataset. "
@@ -80,3 +86,22 @@ def with_keys(
     if count == tf.data.UNKNOWN_CARDINALITY:
         return result
     return result.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def uniform_of_keys(keys: Any, count: int, stream: int) -> Any:
+    """Uniform draws, float32 `(batch, count)`; see `datasets.draws.uniform`.
+
+    Raises:
+        ValueError: If Keras's backend is not TensorFlow, which alone has the 64-bit integers that
+            keys are, and whose operations alone run in `tf.data`.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            "Invalid value for argument `keys`. Expected None, since keys are drawn from in "
+            "tf.data alone, with TensorFlow as Keras's backend. Received: keys with backend "
+            f"{backend!r}"
+        )
+    from keras_affect.datasets import draws
+
+    return draws.uniform(keys, count, stream=stream)

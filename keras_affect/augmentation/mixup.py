@@ -8,6 +8,8 @@ from typing import Any, Literal
 import keras
 from keras import ops, tree
 
+from keras_affect.augmentation.keys import uniform_of_keys
+
 __all__ = ["Mixup"]
 
 #: Where the keys' draws stand; `FacePipeline` draws from the streams 0 to 2, `Cutout` from 100.
@@ -128,10 +130,7 @@ class Mixup:
         if keys is None:
             points = keras.random.uniform((batch, 3), dtype="float32", seed=self.seed_generator)
         else:
-            # TensorFlow alone has the 64-bit integers that keys are; other backends draw above.
-            from keras_affect.datasets import draws
-
-            points = draws.uniform(keys, 3, stream=_STREAM)
+            points = uniform_of_keys(keys, 3, stream=_STREAM)
         # A sorted draw is a permutation in which every order is equally likely.
         partners = ops.cast(ops.argsort(points[:, 2]), "int32")
         if self.mode == "batch":

@@ -53,10 +53,9 @@ def batches_of(
     shuffle: bool,
     seed: int,
     cache: str | Path | None,
-    augment: Callable[[Any, Any], Any] | None,
+    augment: Callable[..., Any] | None,
     initial_epoch: int,
     repeat: bool,
-    mix: Callable[..., tuple[Any, ...]] | None = None,
 ) -> tf.data.Dataset:
     """Batches of `(images, {"emotion": ..., "valence_arousal": ...})`, all float32.
 
@@ -72,8 +71,6 @@ def batches_of(
         augment: "
         initial_epoch: "
         repeat: "
-        mix: Called as `mix(images, labels, keys=keys)` on each batch once it is augmented, as an
-            `augmentation.Mixup`; returns images and labels.
     """
     if len(data) == 0:
         raise ValueError("No image is left: every one was dropped by the label rule or skipped.")
@@ -81,19 +78,20 @@ def batches_of(
     labels = tf.constant(emotion)
     points = None if valence_arousal is None else tf.constant(valence_arousal)
 
-    def fetch(indices: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def fetch(indices: tf.Tensor, keys: tf.Tensor) -> tuple[Any, ...]:
         images = tf.cast(pictures(indices), tf.float32)
-        if augment is not None:
-            images = augment(images, keys)
         chosen = tf.gather(labels, indices)
         if draw_labels:
             chosen = _draw(chosen, keys)
         targets = {"emotion": chosen}
         if points is not None:
             targets["valence_arousal"] = tf.gather(points, indices)
-        if mix is not None:
-            images, targets = mix(images, targets, keys=keys)
-        return images, targets
+        if augment is None:
+            return images, targets
+        if getattr(augment, "mixes_labels", False):
+            mixed: tuple[Any, ...] = augment(images, keys, targets)
+            return mixed
+        return augment(images, keys), targets
 
     return epochs(
         len(data),

@@ -46,7 +46,7 @@ class Recipe:
         labels: The rule for the labels, see `datasets.ferplus.load`.
         drop_duplicates: Whether to leave out train pictures that stand pixel for pixel in valid,
             without which choosing by the valid score would be choosing what was learnt by heart.
-        augmentation: "none", or a name of `augmentation.face_pipeline`.
+        augmentation: A name of `augmentation.face_pipeline`; "none" leaves pictures as they are.
         mixup: Parameter of `augmentation.Mixup`'s Beta distribution; 0 mixes nothing.
         epochs: Passes over the train split.
         batch_size: Images a step.

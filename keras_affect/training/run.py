@@ -12,7 +12,7 @@ from rich.console import Console
 
 from keras_affect import evaluation, models
 from keras_affect._files import written_whole
-from keras_affect.augmentation import Mixup, face_pipeline
+from keras_affect.augmentation import face_pipeline
 from keras_affect.datasets import ferplus
 from keras_affect.datasets.batches import batches_of
 from keras_affect.metrics import ConcordanceCorrelation
@@ -103,10 +103,9 @@ def train(
         shuffle=True,
         seed=recipe.seed,
         cache="memory",
-        augment=None if recipe.augmentation == "none" else face_pipeline(recipe.augmentation),
+        augment=face_pipeline(recipe.augmentation, mixup=recipe.mixup),
         initial_epoch=done,
         repeat=True,
-        mix=Mixup(recipe.mixup) if recipe.mixup > 0 else None,
     )
     callbacks: list[Any] = [
         ProgressBar(recipe.epochs, steps, done, console),

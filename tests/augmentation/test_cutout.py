@@ -4,11 +4,14 @@ import pytest
 from keras import ops
 
 from keras_affect.augmentation import Cutout
+from tests.augmentation.gradients import differences, gradient
 
 tensorflow_only = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="tf.data runs keras.ops on the TensorFlow backend alone",
 )
+# XLA compiles for TensorFlow and JAX.
+COMPILED = [False, True] if keras.backend.backend() != "torch" else [False]
 
 
 def pictures(count=4, height=20, width=16, channels=3, seed=0):
@@ -110,7 +113,7 @@ def test_nothing_at_inference():
     np.testing.assert_array_equal(ops.convert_to_numpy(layer.seed_generator.state), [0, 0])
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", COMPILED)
 def test_in_a_model(tmp_path, jit_compile):
     inputs = keras.Input((12, 12, 1))
     x = Cutout(5, fill_value=7.5, seed=3, name="cut")(inputs)
@@ -131,22 +134,24 @@ def test_in_a_model(tmp_path, jit_compile):
     np.testing.assert_allclose(ops.convert_to_numpy(model(images)), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_gradient_is_that_of_what_is_left():
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the gradient is TensorFlow's tape's")
-    import tensorflow as tf
+@pytest.mark.parametrize("fill_value", [0.0, "mean"])
+def test_gradient_is_that_of_what_is_left(fill_value):
+    images, upstream = pictures(2, 6, 5, 1), pictures(2, 6, 5, 1, seed=1)
+    layer, centres = Cutout(4, fill_value=fill_value), np.array([[2, 4], [3, 2]], "int32")
 
-    images = tf.constant(pictures(1, 8, 8, 1))
-    centres = tf.constant([[2, 5]])
-    for fill_value in (0.0, "mean"):
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            loss = tf.reduce_sum(Cutout(4, fill_value=fill_value).apply(images, centres))
-        expected = np.ones((8, 8))
-        expected[0:4, 3:7] = 0
-        if fill_value == "mean":
-            expected += 16 / 64
-        np.testing.assert_allclose(tape.gradient(loss, images)[0, ..., 0], expected, rtol=1e-5)
+    def function(images):
+        return layer.apply(images, centres)
+
+    ours = gradient(function, images, upstream)
+    left = cut(np.ones_like(images), centres, 4, 0)
+    expected = left * upstream
+    if fill_value == "mean":
+        # Each pixel is a thirtieth of what the square is filled with.
+        expected = expected + ((1 - left) * upstream).sum(axis=(1, 2), keepdims=True) / 30
+    np.testing.assert_allclose(ours, expected, rtol=1e-5)
+    # The function is linear: a large step has no error but rounding's.
+    by_steps = differences(function, images, upstream, step=16.0)
+    np.testing.assert_allclose(ours, by_steps, rtol=1e-3, atol=0.05)
 
 
 @tensorflow_only
@@ -183,6 +188,13 @@ def test_squares_are_functions_of_the_picture_s_key_alone():
     whole = layer(images, keys).numpy()
     np.testing.assert_allclose(layer(images[[4, 2]], tf.gather(keys, [4, 2])), whole[[4, 2]])
     np.testing.assert_allclose(layer(images[3], keys[3]), whole[3], rtol=1e-6)
+
+
+def test_keys_without_tensorflow():
+    if keras.backend.backend() == "tensorflow":
+        pytest.skip("keys are for the TensorFlow backend")
+    with pytest.raises(ValueError, match=r"`keys`. Expected None.*Received: keys with backend"):
+        Cutout(6)(pictures(), np.arange(4))
 
 
 @tensorflow_only

@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from keras_affect.layers.fixup import ScalarAffine
+from tests.augmentation.gradients import differences, gradient
 
 EACH = [
     {},
@@ -38,6 +39,15 @@ def test_against_numpy(arguments, shape):
     assert layer.count_params() == len(layer.trainable_variables)
 
 
+def test_gradient_by_the_inputs():
+    layer, inputs, upstream = ScalarAffine(), x(4, 3), x(4, 3, seed=1)
+    layer.build(inputs.shape)
+    set_to(layer, 1.5, -0.75)
+    ours = gradient(layer, inputs, upstream)
+    np.testing.assert_allclose(ours, 1.5 * upstream, rtol=1e-6)
+    np.testing.assert_allclose(ours, differences(layer, inputs, upstream, 0.25), atol=1e-5)
+
+
 def test_training_step_is_the_analytic_gradient():
     inputs, targets = x(16, 3), x(16, 3, seed=1)
     model = keras.Sequential([keras.Input((3,)), ScalarAffine()])
@@ -51,7 +61,10 @@ def test_training_step_is_the_analytic_gradient():
     assert bias == pytest.approx(-0.75 - 0.5 * 2 * error.mean(), rel=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+# XLA compiles for TensorFlow and JAX.
+@pytest.mark.parametrize(
+    "jit_compile", [False, True] if keras.backend.backend() != "torch" else [False]
+)
 @pytest.mark.parametrize("arguments", EACH, ids=str)
 def test_saved_and_fitted(arguments, jit_compile, tmp_path):
     inputs = keras.Input((4,))

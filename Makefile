@@ -26,7 +26,7 @@ PARITY := build/parity
 .PHONY: help install develop demo test test-backends lint wheel bench parity clean distclean FORCE
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 install: $(RUNS)  ## Install the package with TensorFlow and face detection
 	@echo "make: ready: $(BIN)/keras-affect --help"

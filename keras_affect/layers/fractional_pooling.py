@@ -82,6 +82,14 @@ class _FractionalPooling2D(keras.layers.Layer):
             outputs = ops.transpose(outputs, (0, 3, 1, 2))
         return outputs
 
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """The call as it is, inside `keras.RematScope` too.
+
+        Called a second time for the gradient, the layer would draw other regions. Nor is there
+        memory to save: the gradient is computed from the inputs, and nothing else is kept.
+        """
+        return layer_call
+
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the outputs: height and width don't depend on what is drawn."""
         height, width = self._new_size(self._size(input_shape))

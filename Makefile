@@ -3,7 +3,7 @@
 #
 #   PYTHON=/path/to/python3   the Python to make .venv with; else the newest that fits
 #   DATA=/path/to/ferplus     for demo: train on FER+ instead of on drawn faces
-#   ARGS="..."                for test: passed on to pytest
+#   ARGS="..."                for test and bench: passed on to pytest
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,8 +53,8 @@ wheel: $(BIN)/python  ## Build the wheel into dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
-bench: $(RUNS)  ## Time the import of keras_affect.runtime beside that of keras
-	$(BIN)/python tests/benchmarks/import_time.py
+bench: $(DEVELOPS)  ## Time layers, augmentation and imports beside others': ratios, on an idle machine
+	$(BIN)/python -m pytest tests/benchmarks $(ARGS)
 
 parity: $(PARITY)/.stamp  ## Write tests/parity/fixtures with TensorFlow Addons; needs Python 3.11, 1.3 GB
 	TF_CPP_MIN_LOG_LEVEL=3 $(PARITY)/bin/python -W ignore tools/parity/write_fixtures.py tests/parity/fixtures

@@ -235,11 +235,17 @@ def _spread(regions: Any, of_row: _Owner, of_column: _Owner) -> Any:
     return ops.take(flat, starts[:, None, None] + index, axis=0)
 
 
-def _run(function: Callable[..., Any], overlapping: bool, inputs: Any, *others: Any) -> Any:
-    rows, columns, *others = others
+def _run(
+    function: Callable[..., Any],
+    overlapping: bool,
+    inputs: Any,
+    rows: Any,
+    columns: Any,
+    *upstream: Any,
+) -> Any:
     height = _Axis(inputs.shape[_ROWS], rows, overlapping)
     width = _Axis(inputs.shape[_COLUMNS], columns, overlapping)
-    return function(inputs, height, width, *others)
+    return function(inputs, height, width, *upstream)
 
 
 def _in_tensorflow_graph() -> bool:

@@ -77,6 +77,7 @@ $(RUNS): pyproject.toml $(BIN)/python
 
 $(PARITY)/.stamp: tools/parity/requirements.txt
 	@sh tools/make_venv.sh $(PARITY) python3.11
+	@echo "make: installing TensorFlow 2.15 and TensorFlow Addons into $(PARITY): about 1.3 GB, a minute"
 	@$(PARITY)/bin/python -m pip --disable-pip-version-check -qq install --requirement $<
 	@touch $@
 

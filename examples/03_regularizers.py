@@ -13,7 +13,7 @@ Time: `--smoke` takes 46 s of processor time. An epoch of the first row on FER+ 
 with other work on the machine. From that one row the 39 trainings of 15 epochs are extrapolated:
 five hours on two idle cores, and more for rows with fractional pooling, whose pictures are larger.
 Expected: a table in `results/`. With `--seeds 1 --epochs 1` the first row was seen to reach
-46.48 % of FER+ valid, and all together 38.42 %: one epoch is too short for what regularises.
+46.48 % of FER+ valid, and all together 38.42 %, which says little about a longer schedule.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any, Literal
 
 import keras
 from keras import ops
 
+from keras_affect.layers._arguments import check_count, check_rate
 from keras_affect.layers.skipping import run_or_skip
 
 __all__ = ["StochasticDepth", "stochastic_depth_rates"]
@@ -88,7 +88,7 @@ class StochasticDepth(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = _check_rate("rate", rate)
+        self.rate = check_rate("rate", rate)
         if mode not in ("sample", "batch"):
             raise ValueError(
                 'Invalid value for argument `mode`. Expected "sample" or "batch". '
@@ -225,29 +225,9 @@ def stochastic_depth_rates(blocks: int, final_rate: float = 0.5) -> list[float]:
     Reference:
         Huang et al. 2016 (arXiv:1603.09382), equation 4.
     """
-    blocks = _check_count("blocks", blocks)
-    final_rate = _check_rate("final_rate", final_rate)
+    blocks = check_count("blocks", blocks)
+    final_rate = check_rate("final_rate", final_rate)
     return [final_rate * block / blocks for block in range(1, blocks + 1)]
-
-
-def _check_rate(name: str, value: Any) -> float:
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < 1:  # False of NaN too.
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected a float in [0, 1). "
-            f"Received: {name}={value!r}"
-        )
-    return float(value)
-
-
-def _check_count(name: str, value: Any) -> int:
-    is_number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_number or value < 1:
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected an integer of 1 or more. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)
 
 
 def _shapes(tensors: Any) -> Any:

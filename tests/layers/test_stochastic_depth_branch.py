@@ -238,7 +238,6 @@ def test_sizes_not_known_before_the_call():
         assert np.isfinite(model.train_on_batch(x, x))
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch's CPU kernels lack float16's")
 def test_float16_trains_with_a_scaled_loss():
     policy = "mixed_float16"
     branch = keras.Sequential(

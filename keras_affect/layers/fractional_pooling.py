@@ -163,6 +163,10 @@ class FractionalMaxPooling2D(_FractionalPooling2D):
     The shape of the outputs is static. Layers after this one see it as they see other pooling;
     XLA, half precision, and export to LiteRT in float and int8 work.
 
+    With the TensorFlow backend, in a graph that is not compiled (`jit_compile=False`), what a
+    training step computes over its regions is still compiled by XLA, once for each batch size:
+    operator by operator it would take several times as long.
+
     Args:
         pool_ratio: By how much to make the image smaller, from 1 to 3, a number or a pair
             `(height, width)`. The paper uses the square and the cube root of 2.

@@ -21,8 +21,8 @@ Time: two minutes of processor time on drawn faces. What was seen, of 3,000 of t
 
     activation  weights             variance,   variance,       loss,       loss,   held out,
                                   first layer  last layer     epoch 1    epoch 25    accuracy
-    sigmoid     Xavier               3.62e-02    9.37e-15       2.112       2.092       12.5%
-    sigmoid     MSRA                 5.62e-02    4.90e-12       2.112       2.093       12.5%
+    sigmoid     Xavier               3.62e-02    9.58e-15       2.112       2.092       12.5%
+    sigmoid     MSRA                 5.62e-02    4.91e-12       2.112       2.093       12.5%
     sigmoid     zero                 0.00e+00    0.00e+00       2.101       2.091       12.5%
     sigmoid     MSRA then zero       5.62e-02    5.62e-02       2.136       1.012       47.2%
     relu        Xavier               3.07e-01    6.79e-05       2.080       1.346       35.2%
@@ -36,6 +36,10 @@ it by MSRA's (the variance falls somewhat, since pictures grow alike); it learns
 by MSRA's. Zeros everywhere never leave where they are
 (log 8 = 2.079, an eighth right), zeros behind a shortcut learn fastest of all. No accuracy here is
 good: dense layers see no shapes, and learn drawings by heart.
+
+On FER+, after `--epochs 2`, 36.9% of valid (its largest class, for every face) by the sigmoids and
+the zeros that do not learn, 51.1% by sigmoid with shortcuts, 53.3% to 53.7% by ReLU. Time: 40
+seconds of processor time an epoch.
 """
 
 from __future__ import annotations
@@ -173,11 +177,14 @@ def line(row: Row) -> str:
     )
 
 
-def plot(rows: list[Row], pairs: int, faces: str, path: Path) -> None:
+def plot(rows: list[Row], pairs: int, train: Faces, name: str, path: Path) -> None:
+    shares = train.emotions.mean(axis=0, dtype=np.float64)
+    # The least loss that one answer for all pictures can have.
+    knowing_nothing = -np.sum(shares[shares > 0] * np.log(shares[shares > 0]))
     figure = Figure(figsize=(11, 7.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     all_axes = figure.subplots(2, 2, sharex="col", sharey="col")
-    figure.suptitle(f"Networks of {1 + 2 * pairs} hidden layers on {faces}")
+    figure.suptitle(f"Networks of {1 + 2 * pairs} hidden layers on {len(train.images):,} {name}")
     for activation, (left, right) in zip(ACTIVATIONS, all_axes, strict=True):
         left.set_title(f"{activation}: variance of activations at the start")
         right.set_title(f"{activation}: loss in training")
@@ -189,10 +196,8 @@ def plot(rows: list[Row], pairs: int, faces: str, path: Path) -> None:
             right.plot(np.arange(len(row.losses)) + 1, row.losses, **look)
         left.set_yscale("log")
         left.set_ylabel(f"from picture to picture; 0 drawn at {LOWEST:g}")
-        right.axhline(
-            np.log(len(ka.emotions.NAMES)), color="#999999", linewidth=0.8, linestyle="--"
-        )
-        right.set_ylabel("cross-entropy; dashed: knowing nothing")
+        right.axhline(knowing_nothing, color="#999999", linewidth=0.8, linestyle="--")
+        right.set_ylabel("cross-entropy; dashed: one answer for all")
         for axes in (left, right):
             axes.grid(True, color="#dddddd", linewidth=0.8)
             axes.spines[["top", "right"]].set_visible(False)
@@ -233,8 +238,8 @@ def main() -> None:
     columns = ("first layer", "last layer", "epoch 1", f"epoch {epochs}", "accuracy")
     print(" " * 28 + "".join(f"{column:>12}" for column in columns))
     rows = compare(train, valid, pairs, width, epochs, arguments.seed)
-    faces = "drawn faces" if arguments.data is None else "FER+"
-    plot(rows, pairs, f"{len(train.images):,} {faces}", arguments.out)
+    name = "drawn faces" if arguments.data is None else "faces of FER+"
+    plot(rows, pairs, train, name, arguments.out)
     print(arguments.out)
 
 

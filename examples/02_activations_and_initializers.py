@@ -33,9 +33,9 @@ Time: two minutes of processor time on drawn faces. What was seen, of 3,000 of t
 Eleven sigmoids in a row pass nothing on, however they start: the slope of each is at most 1/4, and
 all pictures look alike behind them. ReLU passes on half of the moment by Xavier's rule and all of
 it by MSRA's (the variance falls somewhat, since pictures grow alike); it learns by either, sooner
-by MSRA's. Zeros everywhere never leave where they are
-(log 8 = 2.079, an eighth right), zeros behind a shortcut learn fastest of all. No accuracy here is
-good: dense layers see no shapes, and learn drawings by heart.
+by MSRA's. Zeros everywhere never leave where they are (log 8 = 2.079, an eighth right), zeros
+behind a shortcut learn fastest of all. No accuracy here is good: dense layers see no shapes, and
+learn drawings by heart.
 
 On FER+, after `--epochs 2`, 36.9% of valid (its largest class, for every face) by the sigmoids and
 the zeros that do not learn, 51.1% by sigmoid with shortcuts, 53.3% to 53.7% by ReLU. Time: 40

@@ -155,7 +155,7 @@ def clone(tmp_path):
         _script(
             folder / environment / "bin" / "python",
             f'if [ "$1" = -c ]; then exec {real} "$@"; fi\n'
-            "printf '<%s>' \"$KERAS_BACKEND\"\"$@\" >> calls; echo >> calls; [ ! -e broken ]",
+            'printf \'<%s>\' "$KERAS_BACKEND""$@" >> calls; echo >> calls; [ ! -e broken ]',
         )
     for name in ("keras-affect", "ruff", "mypy"):
         _script(

@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_affect._arguments import invalid
 from keras_affect.augmentation.cutout import squares
 from keras_affect.augmentation.mixup import Mixup
 from keras_affect.datasets import draws
@@ -110,14 +111,14 @@ class FacePipeline:
             if not (number and low <= value <= high and math.isfinite(value)):
                 kind = "an integer" if name == "cutout" else "a finite number"
                 bounded = f"a number in [{low}, {high}]"
-                raise _invalid(
+                raise invalid(
                     name, bounded if high < math.inf else f"{kind} of {low} or more", value
                 )
         mixup = self.mixup
         if not isinstance(mixup, Mixup):
             number = isinstance(mixup, int | float) and not isinstance(mixup, bool)
             if not (number and 0 <= mixup < math.inf):
-                raise _invalid("mixup", "a finite number of 0 or more, or a Mixup", mixup)
+                raise invalid("mixup", "a finite number of 0 or more, or a Mixup", mixup)
         _ = self._mixup  # made now: a graph of `tf.data` is no place for its variables
 
     @cached_property
@@ -281,7 +282,7 @@ def face_pipeline(strength: str = "strong", **settings: Any) -> FacePipeline:
     ```
     """
     if strength not in _NAMED:
-        raise _invalid("strength", f"one of {', '.join(_NAMED)}", strength)
+        raise invalid("strength", f"one of {', '.join(_NAMED)}", strength)
     known = [field.name for field in fields(FacePipeline)]
     for name, value in settings.items():
         if name not in known:
@@ -290,12 +291,6 @@ def face_pipeline(strength: str = "strong", **settings: Any) -> FacePipeline:
                 f"Received: {name}={value!r}"
             )
     return replace(_NAMED[strength], **settings)
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )
 
 
 _NAMED = {

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_affect._arguments import check_count, check_flag, check_rate
 from keras_affect.layers import _dropped_dense
-from keras_affect.layers._arguments import check_count, check_flag, check_rate
 from keras_affect.layers._substitution import substituted
 
 __all__ = ["DropConnect"]

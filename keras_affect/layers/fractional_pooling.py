@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import keras
 from keras import ops
 
+from keras_affect._arguments import check_flag
 from keras_affect.layers import fractional_regions as regions
 from keras_affect.layers import fractional_sequences as sequences
 
@@ -40,8 +41,8 @@ class _FractionalPooling2D(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.pool_ratio = _check_ratio(pool_ratio)
-        self.overlapping = _check_flag("overlapping", overlapping)
-        self.pseudo_random = _check_flag("pseudo_random", pseudo_random)
+        self.overlapping = check_flag("overlapping", overlapping)
+        self.pseudo_random = check_flag("pseudo_random", pseudo_random)
         self.seed = seed
         self.output_size = _check_output_size(output_size)
         self.data_format = _check_data_format(data_format)
@@ -291,15 +292,6 @@ def _check_output_size(value: Any) -> tuple[int, int] | None:
             f"(height, width) of them, or None. Received: output_size={value!r}"
         )
     return int(pair[0]), int(pair[1])
-
-
-def _check_flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected True or False. "
-            f"Received: {name}={value!r}"
-        )
-    return value
 
 
 def _check_data_format(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from keras_affect.layers._arguments import check_count, check_rate
+from keras_affect._arguments import check_count, check_rate
 from keras_affect.layers.skipping import run_or_skip
 
 __all__ = ["StochasticDepth", "stochastic_depth_rates"]

@@ -1,11 +1,18 @@
-"""Checks of what several layers take, with one wording for all of them."""
+"""Checks of arguments, with one wording for all of them."""
 
 from __future__ import annotations
 
 import numbers
 from typing import Any
 
-__all__ = ["check_count", "check_flag", "check_rate"]
+__all__ = ["check_count", "check_flag", "check_rate", "invalid"]
+
+
+def invalid(name: str, expected: str, value: object) -> ValueError:
+    """The error about an argument that is not as it should be."""
+    return ValueError(
+        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
+    )
 
 
 def check_rate(name: str, value: Any) -> float:
@@ -16,10 +23,7 @@ def check_rate(name: str, value: Any) -> float:
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not 0 <= value < 1:  # false of NaN too
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected a float in [0, 1). "
-            f"Received: {name}={value!r}"
-        )
+        raise invalid(name, "a float in [0, 1)", value)
     return float(value)
 
 
@@ -31,10 +35,7 @@ def check_count(name: str, value: Any) -> int:
     """
     is_number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_number or value < 1:
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected an integer of 1 or more. "
-            f"Received: {name}={value!r}"
-        )
+        raise invalid(name, "an integer of 1 or more", value)
     return int(value)
 
 
@@ -45,8 +46,5 @@ def check_flag(name: str, value: Any) -> bool:
         ValueError: If it is anything else, 0 and 1 included.
     """
     if not isinstance(value, bool):
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected True or False. "
-            f"Received: {name}={value!r}"
-        )
+        raise invalid(name, "True or False", value)
     return value

@@ -18,8 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 #: The walk of the data: a part may stand on those before it.
 ORDER = (
     "_arguments", "_files", "emotions", "weights", "datasets", "augmentation", "initializers",
-    "layers", "models", "metrics", "runtime", "evaluation", "visualize", "training", "export", "demo",
-    "cli", "__main__",
+    "layers", "models", "metrics", "runtime", "evaluation", "visualize", "training", "export",
+    "demo", "cli", "__main__",
 )  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
 HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["ferplus", "synthetic", "votes"]
+__all__ = ["affectnet", "ferplus", "synthetic", "valence_arousal", "votes"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 #: The walk of the data: a part may stand on those before it.
 ORDER = (
     "_files", "emotions", "weights", "datasets", "augmentation", "models", "metrics", "runtime",
-    "evaluation", "visualize", "training", "export", "demo", "cli", "__main__",
+    "evaluation", "visualize", "training", "export", "demo", "cli_data", "cli",
+    "__main__",
 )  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
 HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}
@@ -175,9 +176,15 @@ def test_names_that_users_meet_need_no_further_import():
     """After `import keras_affect as ka` alone, as in the README and the docstrings."""
     names = (
         "augmentation.face_pipeline",
+        "datasets.affectnet.load",
         "datasets.ferplus.load",
         "datasets.ferplus.read",
+        "datasets.inspection.inspect",
+        "datasets.kaggle.ferplus",
+        "datasets.record_writer.write",
+        "datasets.records.load",
         "datasets.synthetic.load",
+        "datasets.valence_arousal.load",
         "emotions.convert_scale",
         "evaluation.evaluate",
         "evaluation.scores",

@@ -1,7 +1,8 @@
 """Pictures on disk with emotion, valence and arousal, any of them missing: an index, no pixels.
 
-The index holds about a hundred bytes a picture; a picture is decoded when its turn comes, and let
-go with its batch. So memory does not grow with the pictures, of which AffectNet has 120 GB.
+The index holds 64 bytes a picture, 16 more for a face's box, and those of its name; a picture is
+decoded when its turn comes, and let go with its batch. So memory does not grow with the pictures,
+of which AffectNet has 120 GB.
 """
 
 from __future__ import annotations
@@ -172,8 +173,9 @@ class LabelledPictures:
         Returns:
             A `tf.data.Dataset` of `(images, {"emotion": ..., "valence_arousal": ...})`: float32
             `(batch, size, size, channels)` in [0, 255]; float32 `(batch, 8)`, all 0 where the
-            emotion is missing; float32 `(batch, 2)` in [-1, 1], NaN where missing. Losses that
-            leave out what is missing are in `losses`.
+            emotion is missing; float32 `(batch, 2)` in [-1, 1], NaN where missing. A loss must
+            not see that NaN, not even with a weight of 0: ``examples/06_your_own_data.py`` shows
+            what to do.
 
         Raises:
             ValueError: If an argument is out of its range.

@@ -196,11 +196,15 @@ def inspect(
             beside.write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
     if page is not None:
         inspection_page.write_page(report, chosen, page, overwrite)
-    table = Table.grid(padding=(0, 2))
-    for heading, text in inspection_page.rows(report):
-        table.add_row(heading, text)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(table, markup=False)
+    for lines in (inspection_page.figures(report), inspection_page.findings(report)):
+        table = Table.grid(padding=(0, 2))
+        table.add_column()
+        for _ in lines[0][1:]:
+            table.add_column(justify="right")
+        for line in lines:
+            table.add_row(*line)
+        console.print(table, markup=False)
     for problem in report.unreadable[:20]:
         console.print(problem, markup=False)
 

@@ -16,7 +16,7 @@ from keras_affect import emotions
 from keras_affect._files import written_whole
 from keras_affect.datasets.inspection import DataReport, Place, Split, SplitReport
 
-__all__ = ["rows", "write_page"]
+__all__ = ["figures", "findings", "write_page"]
 
 #: Groups and pairs shown of each kind; all are counted.
 SHOWN = 24
@@ -35,32 +35,51 @@ figcaption { font-size: .75rem; overflow-wrap: anywhere; }
 """
 
 
-def rows(report: DataReport) -> list[tuple[str, str]]:
-    """The report's figures as (heading, text), for a terminal and for the page."""
-    lines: list[tuple[str, str]] = []
-    for name, split in report.splits.items():
-        lines.append((f"{name}, pictures", f"{split.pictures:,}"))
-        lines.extend((f"  {emotion}", f"{count:,}") for emotion, count in split.classes.items())
-        lines.append(("  without an emotion", f"{split.without_emotion:,}"))
-        lines.append(("  without valence or arousal", f"{split.without_valence_arousal:,}"))
-        lines.extend(
-            (
-                f"  {axis}",
-                f"mean {of['mean']:+.2f}, deviation {of['deviation']:.2f}, "
-                f"{of['least']:+.2f} to {of['greatest']:+.2f}",
-            )
-            for axis, of in split.valence_arousal.items()
+def figures(report: DataReport) -> list[tuple[str, ...]]:
+    """What each split holds, for a terminal and for the page.
+
+    Returns:
+        Rows of a heading and a text for each split; the first row has the splits' names.
+    """
+    splits = report.splits.values()
+    lines: list[tuple[str, ...]] = [("", *report.splits)]
+    lines.append(("pictures", *(f"{split.pictures:,}" for split in splits)))
+    for name in emotions.NAMES:
+        lines.append((name, *(f"{split.classes[name]:,}" for split in splits)))
+    lines.append(("without an emotion", *(f"{split.without_emotion:,}" for split in splits)))
+    lines.append(
+        ("without valence or arousal", *(f"{split.without_valence_arousal:,}" for split in splits))
+    )
+    for axis in ("valence", "arousal"):
+        for part in ("mean", "deviation", "least", "greatest"):
+            lines.append((f"{axis}, {part}", *(_of_axis(split, axis, part) for split in splits)))
+    if any(split.agreement is not None for split in splits):
+        lines.append(
+            ("strongest emotion, mean share", *(_share(split.agreement) for split in splits))
         )
-        if split.agreement is not None and split.unanimous is not None:
-            lines.append(("  mean share of the strongest emotion", f"{split.agreement:.1%}"))
-            lines.append(("  all votes on one emotion", f"{split.unanimous:.1%}"))
-    lines.append(("equal pictures within a split", _groups(report.within)))
-    lines.append(("equal pictures across splits", _groups(report.across)))
-    lines.append(("equal pictures, other emotion", _groups(report.conflicting)))
-    lines.append(("near-duplicates", f"{len(report.near):,} pairs"))
-    lines.append(("  of them across splits", f"{len(report.near_across):,} pairs"))
-    lines.append(("unreadable pictures", f"{len(report.unreadable):,}"))
+        lines.append(("all votes on one emotion", *(_share(split.unanimous) for split in splits)))
     return lines
+
+
+def findings(report: DataReport) -> list[tuple[str, str]]:
+    """What stands out in the whole, as (heading, text)."""
+    return [
+        ("equal pictures within a split", _groups(report.within)),
+        ("equal pictures across splits", _groups(report.across)),
+        ("equal pictures, other emotion", _groups(report.conflicting)),
+        ("near-duplicates", f"{len(report.near):,} pairs"),
+        ("near-duplicates across splits", f"{len(report.near_across):,} pairs"),
+        ("unreadable pictures", f"{len(report.unreadable):,}"),
+    ]
+
+
+def _of_axis(split: SplitReport, axis: str, part: str) -> str:
+    values = split.valence_arousal.get(axis)
+    return "" if values is None else f"{values[part]:{'.2f' if part == 'deviation' else '+.2f'}}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def _groups(groups: Sequence[Sequence[Place]]) -> str:
@@ -90,12 +109,8 @@ def write_page(
         f"<style>{_STYLE}</style>",
         "<h1>Data report</h1>",
         "<p>Pictures on this page are the data set's own: its terms hold for the page too.</p>",
-        "<table><caption>Figures</caption><tbody>",
-        *(
-            f"<tr><th scope='row'>{html.escape(heading)}</th><td>{html.escape(text)}</td></tr>"
-            for heading, text in rows(report)
-        ),
-        "</tbody></table>",
+        *_table(figures(report), headed=True),
+        *_table(findings(report), headed=False),
     ]
     for name, split in report.splits.items():
         parts += _classes(name, split, splits)
@@ -110,6 +125,16 @@ def write_page(
         parts.append("</ul>")
     with written_whole(path, overwrite) as beside:
         beside.write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _table(lines: Sequence[Sequence[str]], headed: bool) -> list[str]:
+    parts = ["<table>"]
+    for place, (heading, *texts) in enumerate(lines):
+        tag = "th scope='col'" if headed and place == 0 else "td"
+        cells = "".join(f"<{tag}>{html.escape(text)}</{tag[:2]}>" for text in texts)
+        parts.append(f"<tr><th scope='row'>{html.escape(heading)}</th>{cells}</tr>")
+    parts.append("</table>")
+    return parts
 
 
 def _classes(name: str, report: SplitReport, splits: Mapping[str, Split]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_affect import __version__
+from keras_affect import __version__, cli_data
 
 app = typer.Typer(
     name="keras-affect",
@@ -469,6 +469,11 @@ def evaluate(
     if json_ is not None:
         evaluation.save_scores(scores, json_, overwrite)
     Console().print(evaluation.format_scores(scores))
+
+
+app.command()(cli_data.download)
+app.command()(cli_data.inspect)
+app.command()(cli_data.prepare)
 
 
 def main() -> None:

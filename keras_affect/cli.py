@@ -425,6 +425,12 @@ def evaluate(
             help="Also score without images that stand pixel for pixel in train; reads train."
         ),
     ] = True,
+    corrupt: Annotated[
+        bool,
+        typer.Option(
+            "--corrupt", help="Also score under what a camera and a face detector do to a picture."
+        ),
+    ] = False,
     class_names: Annotated[
         str | None,
         typer.Option(metavar="A,B,...", help="The classes of a model that doesn't name them."),
@@ -460,6 +466,7 @@ def evaluate(
             data,
             split,
             find_duplicates=duplicates,
+            corrupted=corrupt,
             class_names=None if class_names is None else class_names.split(","),
             plots=plots,
             overwrite=overwrite,

@@ -60,6 +60,12 @@ def format_scores(scores: Mapping[str, Any]) -> Table:
                 for of in columns
             ),
         )
+    if "corrupted" in scores:
+        table.add_section()
+        for name, accuracy in scores["corrupted"]["accuracy"].items():
+            row(name, f"{accuracy:.2%}")
+        row("mean of these", f"{scores['corrupted']['mean']:.2%}")
+        row("  points lost", f"{100 * scores['corrupted']['lost']:.2f}")
     return table
 
 

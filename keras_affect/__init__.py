@@ -17,6 +17,8 @@ _SUBMODULES = (
     "emotions",
     "evaluation",
     "export",
+    "initializers",
+    "layers",
     "metrics",
     "models",
     "runtime",

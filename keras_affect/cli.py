@@ -61,6 +61,7 @@ def train(
         str | None, typer.Option(help="distribution, majority, drawn or outlier_free.")
     ] = None,
     augmentation: Annotated[str | None, typer.Option(help="none, light, strong or camera.")] = None,
+    mixup: Annotated[float | None, typer.Option(help="Mixup's alpha; 0 mixes nothing.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,
     start_from: Annotated[
@@ -100,6 +101,7 @@ def train(
         "dropout": dropout,
         "labels": labels,
         "augmentation": augmentation,
+        "mixup": mixup,
         "dtype": dtype,
         "seed": seed,
         "start_from": start_from,

@@ -17,9 +17,9 @@ PACKAGE = REPOSITORY / "keras_affect"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 #: The walk of the data: a part may stand on those before it.
 ORDER = (
-    "_files", "emotions", "weights", "datasets", "augmentation", "models", "metrics", "runtime",
-    "evaluation", "visualize", "training", "export", "demo", "cli_data", "cli",
-    "__main__",
+    "_arguments", "_files", "emotions", "weights", "datasets", "augmentation", "initializers",
+    "layers", "models", "metrics", "runtime", "evaluation", "visualize", "training", "export",
+    "demo", "cli_data", "cli", "__main__",
 )  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
 HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}
@@ -175,7 +175,10 @@ def test_heavy_modules_are_seen_when_they_are_loaded():
 def test_names_that_users_meet_need_no_further_import():
     """After `import keras_affect as ka` alone, as in the README and the docstrings."""
     names = (
+        "augmentation.Cutout",
+        "augmentation.Mixup",
         "augmentation.face_pipeline",
+        "augmentation.with_keys",
         "datasets.affectnet.load",
         "datasets.ferplus.load",
         "datasets.ferplus.read",
@@ -189,6 +192,14 @@ def test_names_that_users_meet_need_no_further_import():
         "evaluation.evaluate",
         "evaluation.scores",
         "export.to_litert",
+        "initializers.Fixup",
+        "initializers.MSRA",
+        "initializers.Xavier",
+        "initializers.ZeroResidual",
+        "layers.DropConnect",
+        "layers.FractionalAveragePooling2D",
+        "layers.FractionalMaxPooling2D",
+        "layers.StochasticDepth",
         "metrics.ConcordanceCorrelation",
         "models.LightweightCNN",
         "models.load",

@@ -121,7 +121,7 @@ def load(
     cache: str | Path | None = None,
     drop_duplicates: str | Sequence[str] | None = None,
     on_error: OnError = "raise",
-    augment: Callable[[Any, Any], Any] | None = None,
+    augment: Callable[..., Any] | None = None,
     initial_epoch: int = 0,
     repeat: bool = False,
 ) -> tf.data.Dataset:
@@ -146,8 +146,9 @@ def load(
             ``load(root, "train", drop_duplicates="valid")``.
         on_error: As in `read`.
         augment: Called in the graph as ``augment(images, keys)``, float32
-            `(batch, 48, 48, 1)` and uint64 `(batch,)`; gives images. See
-            `augmentation.face_pipeline`.
+            `(batch, 48, 48, 1)` and uint64 `(batch,)`; gives images. One that says
+            ``augment.mixes_labels`` is called as ``augment(images, keys, labels)`` and gives
+            `(images, labels)`. See `augmentation.face_pipeline`.
         initial_epoch: The first epoch's number.
         repeat: False: each pass is the next epoch. True: one endless pass, for ``fit`` with
             ``steps_per_epoch``; what a run that must be resumed exactly uses.

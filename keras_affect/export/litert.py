@@ -87,6 +87,7 @@ def to_litert(
     config = QuantizationConfig.from_name(quantization)
     _check_backend()
     signature = signatures.read(model)
+    verification.check_deterministic(model)
     names = signatures.check_class_names(model, signature, class_names)
     shape = signature.input_shape
     calibrating = votes = scored = None

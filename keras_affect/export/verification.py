@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +13,7 @@ from keras_affect.export.measure import Border
 from keras_affect.export.quantization import QuantizationConfig
 from keras_affect.export.signature import Signature
 
-__all__ = ["check_borders", "check_errors", "check_operators"]
+__all__ = ["check_borders", "check_deterministic", "check_errors", "check_operators"]
 
 # A float32 file computes what the model does, in another order. Whatever is further off than
 # this was not converted, but changed.
@@ -27,6 +29,20 @@ _NOT_A_FUNCTION = (
     "ASSIGN_VARIABLE",
     "CALL_ONCE",
 )
+
+
+def check_deterministic(model: Any) -> None:
+    """Refuse a model by the name of its layer that says it draws random numbers at inference.
+
+    A layer that does so and doesn't say is found by `check_operators`, which knows no layers.
+    """
+    for layer in model._flatten_layers():
+        if getattr(layer, "draws_at_inference", False):
+            raise ConversionError(
+                f"{model.name} can't be exported: its layer {layer.name!r} "
+                f"({type(layer).__name__}) draws random numbers at inference; build it with "
+                'inference="mean", the weights are the same. Nothing was written'
+            )
 
 
 def check_operators(operators: list[Operator], name: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_affect._arguments import invalid
 from keras_affect._files import written_whole
 
 __all__ = ["Recipe"]
@@ -23,6 +24,7 @@ _CHOICES = {
 _RANGES: dict[str, tuple[float, float]] = {
     "width": (0.1, 8.0),
     "dropout": (0.0, 1.0),
+    "mixup": (0.0, 100.0),
     "epochs": (1, 100_000),
     "batch_size": (1, 100_000),
     "learning_rate": (1e-9, 100.0),
@@ -45,7 +47,8 @@ class Recipe:
         labels: The rule for the labels, see `datasets.ferplus.load`.
         drop_duplicates: Whether to leave out train pictures that stand pixel for pixel in valid,
             without which choosing by the valid score would be choosing what was learnt by heart.
-        augmentation: "none", or a name of `augmentation.face_pipeline`.
+        augmentation: A name of `augmentation.face_pipeline`; "none" leaves pictures as they are.
+        mixup: Parameter of `augmentation.Mixup`'s Beta distribution; 0 mixes nothing.
         epochs: Passes over the train split.
         batch_size: Images a step.
         learning_rate: The peak of `schedules.OneCycle`.
@@ -68,6 +71,7 @@ class Recipe:
     labels: str = "outlier_free"
     drop_duplicates: bool = True
     augmentation: str = "strong"
+    mixup: float = 0.0
     epochs: int = 30
     batch_size: int = 128
     learning_rate: float = 0.12
@@ -83,20 +87,20 @@ class Recipe:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
-                raise _invalid(name, f"one of {', '.join(choices)}", value)
+                raise invalid(name, f"one of {', '.join(choices)}", value)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             whole = isinstance(low, int)
             kinds = (int,) if whole else (int, float)
             number = isinstance(value, kinds) and not isinstance(value, bool)
             if not (number and low <= value < high):
-                raise _invalid(
+                raise invalid(
                     name, f"{'an integer' if whole else 'a number'} in [{low:g}, {high:g})", value
                 )
         if not isinstance(self.start_from, str):
-            raise _invalid("start_from", "a path or name", self.start_from)
+            raise invalid("start_from", "a path or name", self.start_from)
         if not isinstance(self.drop_duplicates, bool):
-            raise _invalid("drop_duplicates", "True or False", self.drop_duplicates)
+            raise invalid("drop_duplicates", "True or False", self.drop_duplicates)
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as JSON; what stands at `path` is replaced."""
@@ -121,9 +125,3 @@ class Recipe:
             raise ValueError(f"{path}: not a recipe ({error})") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

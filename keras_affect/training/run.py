@@ -103,7 +103,7 @@ def train(
         shuffle=True,
         seed=recipe.seed,
         cache="memory",
-        augment=None if recipe.augmentation == "none" else face_pipeline(recipe.augmentation),
+        augment=face_pipeline(recipe.augmentation, mixup=recipe.mixup),
         initial_epoch=done,
         repeat=True,
     )

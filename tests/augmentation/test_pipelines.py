@@ -1,20 +1,36 @@
 import math
 
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from keras_affect.augmentation import FacePipeline, face_pipeline
-from keras_affect.datasets.draws import example_keys
+tf = pytest.importorskip("tensorflow", reason="the pipeline is made of TensorFlow's operations")
+
+from keras_affect.augmentation import (  # noqa: E402
+    FacePipeline,
+    Mixup,
+    face_pipeline,
+    with_keys,
+)
+from keras_affect.datasets import draws  # noqa: E402
+from keras_affect.datasets.draws import example_keys  # noqa: E402
+
+mixing = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="mixup in tf.data runs on the TensorFlow backend alone",
+)
 
 STILL = {
     "mirror": 0.0, "radians": 0.0, "zoom": 1.0, "shift_y": 0.0, "shift_x": 0.0,
-    "contrast": 1.0, "brightness": 1.0, "cut_y": -1e6, "cut_x": 0.0,
+    "contrast": 1.0, "brightness": 1.0, "cut_y": -1_000_000, "cut_x": 0,
 }  # fmt: skip
 
 
 def parameters(**changed):
-    return {name: tf.constant([value], tf.float32) for name, value in (STILL | changed).items()}
+    return {
+        name: tf.constant([value], tf.int32 if name in ("cut_y", "cut_x") else tf.float32)
+        for name, value in (STILL | changed).items()
+    }
 
 
 def picture(height=48, width=48, seed=0):
@@ -82,7 +98,7 @@ def test_contrast_then_brightness():
 
 def test_cutout_is_a_square_of_the_mean():
     image = picture()
-    ours = FacePipeline(cutout=10).apply(tf.constant(image), parameters(cut_y=20.0, cut_x=30.0))
+    ours = FacePipeline(cutout=10).apply(tf.constant(image), parameters(cut_y=20, cut_x=30))
     changed = np.argwhere(np.abs(ours.numpy() - image)[0, ..., 0] > 1e-3)
     assert changed.min(axis=0).tolist() == [15, 25]
     assert changed.max(axis=0).tolist() == [24, 34]
@@ -112,6 +128,22 @@ def test_a_function_of_the_key_alone(strength, inside_data):
     assert not np.allclose(whole, images, atol=5)
 
 
+@pytest.mark.parametrize("size", [13, 14])
+def test_squares_are_those_around_any_place_of_the_picture(size):
+    """Pixels nearer than half a side to a place drawn uniformly: whole squares, but at borders."""
+    pipeline = FacePipeline(cutout=size, cutout_probability=1)
+    drawn = pipeline.draw(keys_of(3_000), tf.constant(48), tf.constant(40))
+    points = draws.uniform(keys_of(3_000), 10).numpy().astype("float64")
+    for name, point, side in (("cut_y", points[:, 7], 48), ("cut_x", points[:, 8], 40)):
+        places = np.arange(-20, side + 20)
+        near = np.abs(places + 0.5 - (point * side)[:, None]) < size / 2
+        first = drawn[name].numpy()[:, None] - size // 2
+        ours = (places >= first) & (places < first + size)
+        assert (ours.sum(axis=1) == size).all()
+        # A place midway between two squares, 1 in 2^18, belongs to one of them.
+        assert (ours == near).all(axis=1).mean() > 0.999
+
+
 def test_draws_fill_their_ranges():
     pipeline = FacePipeline(rotation=20, scale=1.5, shift=5, contrast=2, brightness=1.4)
     drawn = pipeline.draw(keys_of(4_000), tf.constant(48), tf.constant(40))
@@ -131,7 +163,8 @@ def test_draws_fill_their_ranges():
         assert high - 0.01 * span < values.max() <= high + 1e-5
     cut = drawn["cut_y"] > -1e5
     assert abs(cut.mean() - 0.5) < 5 * 0.5 / np.sqrt(4_000)
-    assert drawn["cut_x"].max() < 40
+    # The middle of an even square may be the border itself.
+    assert drawn["cut_x"].max() <= 40
     # No parameter tells another: a picture that is turned is not for that reason darker.
     table = np.stack([drawn[name] for name in ("radians", "shift_y", "shift_x", "contrast")])
     assert np.abs(np.corrcoef(table) - np.eye(4)).max() < 5 / np.sqrt(4_000)
@@ -151,21 +184,157 @@ def test_noise_has_the_strength_asked_for():
 
 def test_nothing_asked_nothing_done():
     images = picture()
-    still = FacePipeline(flip=0, rotation=0, scale=1, shift=0, contrast=1, brightness=1, cutout=0)
-    np.testing.assert_allclose(still(images, keys_of(1)), images, atol=1e-3)
+    np.testing.assert_array_equal(face_pipeline("none")(images, keys_of(1)), images)
+    # Each transform alone is really on, and off where it is at rest.
+    for change in ({"rotation": 9}, {"shift": 3}, {"contrast": 2}, {"cutout": 9}, {"noise": 9}):
+        keys = keys_of(8)
+        changed = face_pipeline("none", **change)(np.repeat(images, 8, axis=0), keys).numpy()
+        assert np.abs(changed - images).max() > 5, change
+
+
+def test_integer_pictures():
+    images = picture().astype("uint8")
+    pipeline = face_pipeline("strong")
+    np.testing.assert_array_equal(
+        pipeline(images, keys_of(1)), pipeline(images.astype("float32"), keys_of(1))
+    )
+
+
+@pytest.mark.parametrize("mixup", [0, pytest.param(0.7, marks=mixing)])
+def test_same_at_any_number_of_parallel_calls(mixup):
+    images, labels = np.concatenate([picture(seed=s) for s in range(32)]), labels_of(32)
+    pipeline = face_pipeline("camera", mixup=mixup)
+
+    def passes(calls, seed=0):
+        data = with_keys(tf.data.Dataset.from_tensor_slices((images, labels)).batch(4), seed=seed)
+        data = data.map(
+            lambda keys, images, labels: pipeline(images, keys, labels), num_parallel_calls=calls
+        )
+        return [
+            np.concatenate([np.hstack([x.reshape(4, -1), y["emotion"]]) for x, y in one_pass])
+            for one_pass in (data.as_numpy_iterator() for _ in range(2))
+        ]
+
+    one, many = passes(1), passes(8)
+    np.testing.assert_array_equal(one, many)
+    assert not np.array_equal(one[0], one[1]), "each epoch draws anew"
+    assert not np.array_equal(one[0], passes(1, seed=1)[0])
+
+
+def labels_of(count):
+    random = np.random.default_rng(1)
+    return {
+        "emotion": random.dirichlet(np.ones(8), count).astype("float32"),
+        "valence_arousal": random.uniform(-1, 1, (count, 2)).astype("float32"),
+    }
+
+
+def test_labels_and_weights_pass_where_nothing_is_mixed():
+    images, labels, weights = picture(), labels_of(1), np.ones(1, "float32")
+    pipeline = face_pipeline("light")
+    assert not pipeline.mixes_labels
+    alone = pipeline(images, keys_of(1))
+    with_labels = pipeline(images, keys_of(1), labels)
+    assert with_labels[1] is labels
+    with_weights = pipeline(images, keys_of(1), labels, weights)
+    assert with_weights[1:] == (labels, weights)
+    for changed in (with_labels[0], with_weights[0]):
+        np.testing.assert_array_equal(changed, alone)
+
+
+@mixing
+def test_mixup_comes_last_and_takes_the_labels_along():
+    images, labels = np.concatenate([picture(seed=s) for s in range(8)]), labels_of(8)
+    weights = np.linspace(0, 2, 8, dtype="float32")
+    pipeline = face_pipeline("strong", mixup=0.7)
+    assert pipeline.mixes_labels
+    augmented = face_pipeline("strong")(images, keys_of(8))
+    expected = Mixup(0.7)(augmented, labels, weights, keys=keys_of(8))
+    ours = pipeline(images, keys_of(8), labels, weights)
+    for one, other in zip(keras.tree.flatten(ours), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.abs(ours[0] - augmented).max() > 20
+    assert np.abs(ours[1]["emotion"] - labels["emotion"]).max() > 0.05
+
+
+@mixing
+def test_a_mixup_of_one_s_own():
+    """With `mask_missing`, what is missing comes out as sample weights."""
+    images, labels = np.concatenate([picture(seed=s) for s in range(4)]), labels_of(4)
+    labels["valence_arousal"][:] = np.nan
+    pipeline = face_pipeline("none", mixup=Mixup(mask_missing=True))
+    _, mixed, weights = pipeline(images, keys_of(4), labels)
+    np.testing.assert_array_equal(mixed["valence_arousal"], 0)
+    np.testing.assert_array_equal(weights["valence_arousal"], 0)
+    np.testing.assert_allclose(weights["emotion"], 1, rtol=1e-6)
+
+
+def test_settings_of_one_s_own():
+    assert face_pipeline("strong", rotation=20.0, cutout=0) == FacePipeline(rotation=20.0, cutout=0)
+    light = face_pipeline("light", cutout=9)
+    assert (light.rotation, light.cutout, light.cutout_probability) == (11.0, 9, 0.5)
+    assert face_pipeline() == FacePipeline()
+
+
+def message(make):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011, the whole text is compared
+        make()
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("settings", "expected"),
     [
-        ("flip", 1.5, r"argument `flip`. Expected a number in \[0, 1\]. Received: flip=1.5"),
-        ("scale", 0.5, r"argument `scale`. Expected a number in \[1, 4\]"),
-        ("noise", float("nan"), r"noise=nan"),
-        ("rotation", "15", r"rotation='15'"),
+        ({"flip": 1.5}, "`flip`. Expected a number in [0, 1]. Received: flip=1.5"),
+        ({"flip": True}, "`flip`. Expected a number in [0, 1]. Received: flip=True"),
+        ({"scale": 0.5}, "`scale`. Expected a number in [1, 4]. Received: scale=0.5"),
+        (
+            {"noise": float("nan")},
+            "`noise`. Expected a number in [0, 128]. Received: noise=nan",
+        ),
+        ({"rotation": "15"}, "`rotation`. Expected a number in [0, 180]. Received: rotation='15'"),
+        (
+            {"shift": float("inf")},
+            "`shift`. Expected a finite number of 0 or more. Received: shift=inf",
+        ),
+        ({"cutout": 8.5}, "`cutout`. Expected an integer of 0 or more. Received: cutout=8.5"),
+        (
+            {"mixup": -0.1},
+            "`mixup`. Expected a finite number of 0 or more, or a Mixup. Received: mixup=-0.1",
+        ),
+        (
+            {"mixup": "0.2"},
+            "`mixup`. Expected a finite number of 0 or more, or a Mixup. Received: mixup='0.2'",
+        ),
     ],
+    ids=str,
 )
-def test_bad_settings(name, value, message):
-    with pytest.raises(ValueError, match=message):
-        FacePipeline(**{name: value})
-    with pytest.raises(ValueError, match=r"argument `strength`\. Expected one of light, strong"):
-        face_pipeline("weak")
+def test_bad_settings(settings, expected):
+    assert message(lambda: FacePipeline(**settings)) == f"Invalid value for argument {expected}"
+    assert message(lambda: face_pipeline(**settings)) == f"Invalid value for argument {expected}"
+
+
+def test_bad_names():
+    assert message(lambda: face_pipeline("weak")) == (
+        "Invalid value for argument `strength`. Expected one of none, light, strong, camera. "
+        "Received: strength='weak'"
+    )
+    assert message(lambda: face_pipeline(rotate=3)) == (
+        "Invalid value for argument `settings`. Expected some of flip, rotation, scale, shift, "
+        "contrast, brightness, noise, cutout, cutout_probability, mixup. Received: rotate=3"
+    )
+
+
+def test_bad_calls():
+    assert message(lambda: FacePipeline()(picture()[0], keys_of(1))) == (
+        "Invalid value for argument `images`. Expected shape (batch, height, width, channels). "
+        "Received: shape (48, 48, 1)"
+    )
+    assert message(lambda: FacePipeline(cutout=20)(picture(48, 19), keys_of(1))) == (
+        "Invalid value for argument `cutout`. Expected at most the images' height and width. "
+        "Received: cutout=20 for images of shape (1, 48, 19, 1)"
+    )
+    assert message(lambda: FacePipeline(mixup=0.2)(picture(), keys_of(1))) == (
+        "Invalid value for argument `labels`. Expected the pictures' labels, which mixup mixes "
+        "too. Received: labels=None with mixup=0.2"
+    )

@@ -1,5 +1,9 @@
+import dataclasses
+import json
+
 import pytest
 
+from keras_affect.augmentation import face_pipeline
 from keras_affect.training import Recipe
 
 
@@ -10,6 +14,19 @@ def test_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]
 
 
+def test_recipes_from_before_mixup_mixed_nothing(tmp_path):
+    values = dataclasses.asdict(Recipe(seed=3))
+    del values["mixup"]
+    (tmp_path / "recipe.json").write_text(json.dumps(values))
+    assert Recipe.load(tmp_path / "recipe.json") == Recipe(seed=3, mixup=0.0)
+
+
+def test_augmentation_names_those_of_the_pipeline():
+    for name in ("none", "light", "strong", "camera"):
+        assert Recipe(augmentation=name).augmentation == name
+        face_pipeline(name)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -17,6 +34,10 @@ def test_round_trip(tmp_path):
         ("epochs", 2.5, r"epochs=2.5"),
         ("epochs", True, r"epochs=True"),
         ("dropout", 1.0, r"argument `dropout`. Expected a number in \[0, 1\).*dropout=1.0"),
+        ("mixup", -0.1, r"argument `mixup`. Expected a number in \[0, 100\).*mixup=-0.1"),
+        ("mixup", float("nan"), r"mixup=nan"),
+        ("mixup", "0.2", r"mixup='0.2'"),
+        ("mixup", True, r"mixup=True"),
         ("learning_rate", float("nan"), r"learning_rate=nan"),
         ("labels", "hard", r"argument `labels`. Expected one of distribution, majority"),
         ("augmentation", "weak", r"argument `augmentation`. Expected one of none, light"),

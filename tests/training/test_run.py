@@ -76,6 +76,31 @@ def test_model_without_valence_arousal(small_set, tmp_path):
     assert not (tmp_path / "run" / "circumplex.png").exists()
 
 
+def test_mixup_of_the_recipe_reaches_the_batches(small_set, tmp_path, monkeypatch):
+    """Pictures and labels of each batch that is trained on, against the recipe's own parts."""
+    seen = []
+
+    def fit(model, batches, **arguments):
+        seen.append(list(batches.take(3).as_numpy_iterator()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LightweightCNN, "fit", fit)
+    for name, mixup in (("plain", 0.0), ("mixed", 0.9)):
+        recipe = replace(SMALL, mixup=mixup, augmentation="none")
+        with pytest.raises(KeyboardInterrupt):
+            run(small_set, tmp_path / name, recipe)
+    plain, mixed = seen
+    for (images, labels), (mixed_images, mixed_labels) in zip(plain, mixed, strict=True):
+        shares = mixed_labels["emotion"]
+        np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+        assert set(np.unique(labels["emotion"])) == {0.0, 1.0}
+        assert ((shares > 0.02) & (shares < 0.98)).any()
+        assert np.abs(mixed_images - images).max() > 20
+        # A mixture of what the plain run sees: no pixel leaves the batch's own range.
+        assert (mixed_images.max(axis=0) <= images.max(axis=0) + 1e-3).all()
+        assert (mixed_images.min(axis=0) >= images.min(axis=0) - 1e-3).all()
+
+
 def test_tensorboard_logs(small_set, tmp_path, monkeypatch):
     out = tmp_path / "run"
     run(small_set, out, replace(SMALL, epochs=1), tensorboard=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -302,11 +303,16 @@ def _kind(data: Path) -> Literal["csv", "ferplus", "affectnet"]:
 
 @contextmanager
 def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal, and none in a log."""
+    """A progress bar on a terminal, and none in a log; and Pillow's remarks on EXIF held back."""
     from rich.console import Console
     from rich.progress import Progress
 
     terminal = sys.stderr.isatty()
-    with Progress(console=Console(stderr=True), transient=True, disable=not terminal) as bar:
+    with (
+        warnings.catch_warnings(),
+        Progress(console=Console(stderr=True), transient=True, disable=not terminal) as bar,
+    ):
+        # What of them keeps a picture from being read is a fault, and told as one.
+        warnings.filterwarnings("ignore", module="PIL")
         task = bar.add_task(what, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from keras_affect import emotions
 from keras_affect.datasets import near_duplicates
+from keras_affect.datasets.decoding import in_order
 
 __all__ = ["DataReport", "Place", "SplitReport", "inspect"]
 
@@ -130,11 +131,9 @@ def inspect(
     unreadable: list[str] = []
     done = 0
     for name, split in splits.items():
-        for index in range(len(split)):
-            try:
-                picture = split.picture(index)
-            except ValueError as error:
-                unreadable.append(str(error))
+        for index, picture in in_order(split, range(len(split))):
+            if isinstance(picture, ValueError):
+                unreadable.append(str(picture))
             else:
                 digest = hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
                 by_digest.setdefault(digest, []).append(len(places))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -69,12 +68,9 @@ def decode(
     from keras_affect.runtime.crops import fit, square
 
     try:
-        with warnings.catch_warnings():
-            # Pillow's remarks on broken EXIF, which don't keep a picture from being read.
-            warnings.filterwarnings("ignore", module="PIL")
-            with Image.open(path) as file:
-                picture = file if box is not None else ImageOps.exif_transpose(file)
-                picture = picture.convert("RGB" if channels == 3 else "L")
+        with Image.open(path) as file:
+            picture = file if box is not None else ImageOps.exif_transpose(file)
+            picture = picture.convert("RGB" if channels == 3 else "L")
     except FileNotFoundError:
         raise ValueError(f"{where}: picture {path} is missing") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from keras_affect import emotions
 from keras_affect._files import written_whole
+from keras_affect.datasets.decoding import in_order
 from keras_affect.datasets.faults import Faults, OnError
 from keras_affect.datasets.records import FORMAT, INDEX, Index, Shard, read_index
 
@@ -108,11 +109,10 @@ def write(
         written = left_out = 0
         with written_whole(folder / name, overwrite=True) as beside:
             with tf.io.TFRecordWriter(str(beside)) as file:
-                for index in range(count * number // shards, count * (number + 1) // shards):
-                    try:
-                        pixels = data.picture(index)
-                    except ValueError as error:
-                        faults.add(str(error))
+                part = range(count * number // shards, count * (number + 1) // shards)
+                for index, pixels in in_order(data, part):
+                    if isinstance(pixels, ValueError):
+                        faults.add(str(pixels))
                         left_out += 1
                     else:
                         labels = data.emotion[index], data.valence_arousal[index]

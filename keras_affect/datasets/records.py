@@ -182,7 +182,7 @@ def load(
     """
     import tensorflow as tf
 
-    from keras_affect.datasets.batches import check_batch_size
+    from keras_affect.datasets.batches import augmented, check_batch_size
     from keras_affect.datasets.epochs import epochs
 
     check_batch_size(batch_size)
@@ -199,12 +199,12 @@ def load(
         "valence_arousal": tf.io.FixedLenFeature((2,), tf.float32),
     }
 
-    def fetch(indices: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def fetch(indices: tf.Tensor, keys: tf.Tensor) -> tuple[Any, ...]:
         records = tf.ensure_shape(tf.numpy_function(take, [indices], tf.string), (None,))
         parsed = tf.io.parse_example(records, features)
         pixels = tf.io.decode_raw(parsed.pop("image"), tf.uint8)
         images = tf.cast(tf.reshape(pixels, (-1, *index.shape)), tf.float32)
-        return images if augment is None else augment(images, keys), parsed
+        return augmented(augment, images, keys, parsed)
 
     return epochs(
         len(index),

@@ -139,6 +139,18 @@ def test_augmentation_is_a_function_of_seed_epoch_and_index(written):
     assert not np.array_equal(augmented(shuffle=False, initial_epoch=1), plain)
 
 
+def test_a_pipeline_may_mix_labels(written):
+    dataset = records.load(
+        written, shuffle=False, batch_size=COUNT, augment=face_pipeline("light", mixup=0.4)
+    )
+    images, labels, *_ = next(iter(dataset))
+    assert images.shape == (COUNT, 16, 16, 1)
+    # The picture without an emotion leaves others with less than a whole one.
+    sums = labels["emotion"].numpy().sum(axis=1)
+    assert (sums <= 1 + 1e-6).all()
+    assert (sums < 0.999).any()
+
+
 # === Stopping and going on
 
 

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from keras_affect import emotions
@@ -306,3 +308,32 @@ def test_order_is_a_function_of_seed_and_epoch(folder):
     assert first == orders(cache="memory")
     assert first[0] != first[1]
     assert orders(initial_epoch=1)[0] == first[1]
+
+
+# === Whatever the bytes
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_any_bytes_are_read_or_refused_in_one_line(folder, data):
+    table = write_csv(
+        folder / "faces.csv", HEADER, [[f"{i}.png", "joy", 0.5, 0.25] for i in range(3)]
+    )
+    content = bytearray(table.read_bytes())
+    place = data.draw(st.integers(0, len(content)))
+    cut = data.draw(st.integers(0, 8))
+    content[place : place + cut] = data.draw(st.binary(max_size=8))
+    table.write_bytes(content)
+    said = ""
+    try:
+        read_back = valence_arousal.read(table, check="exists")
+    except ValueError as error:
+        said = str(error)
+    if said:
+        assert said.startswith(f"{table}")
+        assert "\n" not in said
+    else:
+        assert np.nanmax(np.abs(read_back.valence_arousal), initial=0) <= 1
+        assert (read_back.emotion.sum(axis=1) <= 1).all()

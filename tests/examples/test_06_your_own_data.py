@@ -1,21 +1,12 @@
-import runpy
-import sys
-
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.examples.running import refused, run_example
 
-
-def run(*arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["06_your_own_data.py", *map(str, arguments)])
-        runpy.run_path(str(REPOSITORY / "examples" / "06_your_own_data.py"), run_name="__main__")
+NAME = "06_your_own_data.py"
 
 
 def test_from_a_folder_and_a_csv_to_a_file_that_runs(tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended:
-        run("--smoke", "--out", tmp_path / "mine")
-    assert not ended.value.code
+    run_example(NAME, "--smoke", "--out", tmp_path / "mine")
     lines = capsys.readouterr().out.splitlines()
     learnt, held_out = (int(word) for word in lines[0].split() if word.isdigit())
     assert learnt + held_out == 96
@@ -44,8 +35,5 @@ def test_from_a_folder_and_a_csv_to_a_file_that_runs(tmp_path, capsys):
 def test_refusals(tmp_path, monkeypatch, capsys, arguments, match):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.csv").write_text("name,mood\na.png,joy\n")
-    with pytest.raises(SystemExit) as ended:
-        run(*arguments)
-    assert ended.value.code == 2
-    assert match in capsys.readouterr().err
+    assert match in refused(capsys, NAME, *arguments)
     assert not (tmp_path / "new").exists()

@@ -19,6 +19,7 @@ _SUBMODULES = (
     "export",
     "initializers",
     "layers",
+    "losses",
     "metrics",
     "models",
     "runtime",

@@ -18,8 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 #: The walk of the data: a part may stand on those before it.
 ORDER = (
     "_files", "emotions", "weights", "datasets", "augmentation", "initializers", "layers",
-    "models", "metrics", "runtime", "evaluation", "visualize", "training", "export", "demo", "cli",
-    "__main__",
+    "models", "losses", "metrics", "runtime", "evaluation", "visualize", "training",
+    "export", "demo", "cli", "__main__",
 )  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
 HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}
@@ -190,7 +190,13 @@ def test_names_that_users_meet_need_no_further_import():
         "initializers.MSRA",
         "initializers.Xavier",
         "initializers.ZeroResidual",
+        "losses.ConcordanceLoss",
+        "losses.LabelDistributionLoss",
+        "losses.MaskedCategoricalCrossentropy",
+        "losses.MaskedMeanSquaredError",
         "metrics.ConcordanceCorrelation",
+        "metrics.RootMeanSquaredError",
+        "metrics.SignAgreement",
         "models.LightweightCNN",
         "models.load",
         "runtime.AffectInterpreter",

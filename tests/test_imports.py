@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 #: The walk of the data: a part may stand on those before it.
 ORDER = (
     "_files", "emotions", "weights", "datasets", "augmentation", "initializers", "layers",
-    "models", "losses", "metrics", "runtime", "evaluation", "visualize", "training",
+    "models", "ensembles", "losses", "metrics", "runtime", "evaluation", "visualize", "training",
     "export", "demo", "cli", "__main__",
 )  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
@@ -183,6 +183,8 @@ def test_names_that_users_meet_need_no_further_import():
         "datasets.ferplus.read",
         "datasets.synthetic.load",
         "emotions.convert_scale",
+        "ensembles.Ensemble",
+        "ensembles.MonteCarlo",
         "evaluation.evaluate",
         "evaluation.scores",
         "export.to_litert",
@@ -197,11 +199,19 @@ def test_names_that_users_meet_need_no_further_import():
         "metrics.ConcordanceCorrelation",
         "metrics.RootMeanSquaredError",
         "metrics.SignAgreement",
+        "models.AlexNet",
+        "models.GoogLeNet",
         "models.LightweightCNN",
+        "models.ResNet18",
+        "models.ResNet50",
+        "models.VGG13",
+        "models.VGG16",
+        "models.list_models",
         "models.load",
         "runtime.AffectInterpreter",
         "runtime.find_faces",
         "training.Recipe",
+        "training.fine_tune",
         "training.train",
         "visualize.curves",
         "weights.find",

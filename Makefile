@@ -3,7 +3,7 @@
 #
 #   PYTHON=/path/to/python3   the Python to make .venv with; else the newest that fits
 #   DATA=/path/to/ferplus     for demo: train on FER+ instead of on drawn faces
-#   ARGS="..."                for test: passed on to pytest
+#   ARGS="..."                for test and bench: passed on to pytest
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 # JAX and PyTorch live apart, so that the other tests see what users of TensorFlow have.
 BACKENDS := .venv-backends
-ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation \
+ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation tests/parity \
 	tests/test_fixup_training.py tests/test_initializers.py tests/test_metrics.py \
 	tests/losses tests/models/test_architectures.py tests/models/test_googlenet.py \
 	tests/test_axis_metrics.py tests/test_ensembles.py
@@ -28,7 +28,7 @@ PARITY := build/parity
 .PHONY: help install develop demo test test-backends lint wheel bench parity clean distclean FORCE
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 install: $(RUNS)  ## Install the package with TensorFlow and face detection
 	@echo "make: ready: $(BIN)/keras-affect --help"
@@ -55,8 +55,8 @@ wheel: $(BIN)/python  ## Build the wheel into dist/
 	$(PIP) wheel --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
-bench: $(RUNS)  ## Time the import of keras_affect.runtime beside that of keras
-	$(BIN)/python tests/benchmarks/import_time.py
+bench: $(DEVELOPS)  ## Time layers, augmentation and imports beside others': ratios, on an idle machine
+	$(BIN)/python -m pytest tests/benchmarks $(ARGS)
 
 parity: $(PARITY)/.stamp  ## Write tests/parity/fixtures with TensorFlow Addons; needs Python 3.11, 1.3 GB
 	TF_CPP_MIN_LOG_LEVEL=3 $(PARITY)/bin/python -W ignore tools/parity/write_fixtures.py tests/parity/fixtures
@@ -79,6 +79,7 @@ $(RUNS): pyproject.toml $(BIN)/python
 
 $(PARITY)/.stamp: tools/parity/requirements.txt
 	@sh tools/make_venv.sh $(PARITY) python3.11
+	@echo "make: installing TensorFlow 2.15 and TensorFlow Addons into $(PARITY): about 1.3 GB, a minute"
 	@$(PARITY)/bin/python -m pip --disable-pip-version-check -qq install --requirement $<
 	@touch $@
 

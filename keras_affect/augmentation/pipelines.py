@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
 
+from keras_affect._arguments import invalid
 from keras_affect.augmentation.cutout import squares
 from keras_affect.augmentation.mixup import Mixup
 from keras_affect.datasets import draws
@@ -100,7 +102,6 @@ class FacePipeline:
     cutout: int = 14
     cutout_probability: float = 0.5
     mixup: float | Mixup = 0.0
-    _mixup: Mixup | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -109,20 +110,22 @@ class FacePipeline:
             number = isinstance(value, kinds) and not isinstance(value, bool)
             if not (number and low <= value <= high and math.isfinite(value)):
                 kind = "an integer" if name == "cutout" else "a finite number"
-                expected = (
-                    f"a number in [{low}, {high}]"
-                    if high < math.inf
-                    else f"{kind} of {low} or more"
+                bounded = f"a number in [{low}, {high}]"
+                raise invalid(
+                    name, bounded if high < math.inf else f"{kind} of {low} or more", value
                 )
-                raise _invalid(name, expected, value)
-        mixup: Any = self.mixup
+        mixup = self.mixup
         if not isinstance(mixup, Mixup):
             number = isinstance(mixup, int | float) and not isinstance(mixup, bool)
             if not (number and 0 <= mixup < math.inf):
-                raise _invalid("mixup", "a finite number of 0 or more, or a Mixup", mixup)
-            mixup = Mixup(mixup) if mixup > 0 else None
-        # Made once: inside `tf.data` its seed generator could make no variable.
-        object.__setattr__(self, "_mixup", mixup)
+                raise invalid("mixup", "a finite number of 0 or more, or a Mixup", mixup)
+        _ = self._mixup  # made now: a graph of `tf.data` is no place for its variables
+
+    @cached_property
+    def _mixup(self) -> Mixup | None:
+        if isinstance(self.mixup, Mixup):
+            return self.mixup
+        return Mixup(self.mixup) if self.mixup > 0 else None
 
     @property
     def mixes_labels(self) -> bool:
@@ -279,8 +282,8 @@ def face_pipeline(strength: str = "strong", **settings: Any) -> FacePipeline:
     ```
     """
     if strength not in _NAMED:
-        raise _invalid("strength", f"one of {', '.join(_NAMED)}", strength)
-    known = [setting.name for setting in fields(FacePipeline) if setting.init]
+        raise invalid("strength", f"one of {', '.join(_NAMED)}", strength)
+    known = [field.name for field in fields(FacePipeline)]
     for name, value in settings.items():
         if name not in known:
             raise ValueError(
@@ -288,12 +291,6 @@ def face_pipeline(strength: str = "strong", **settings: Any) -> FacePipeline:
                 f"Received: {name}={value!r}"
             )
     return replace(_NAMED[strength], **settings)
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )
 
 
 _NAMED = {

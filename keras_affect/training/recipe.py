@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_affect._arguments import invalid
 from keras_affect._files import written_whole
 
 __all__ = ["Recipe"]
@@ -86,20 +87,20 @@ class Recipe:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
-                raise _invalid(name, f"one of {', '.join(choices)}", value)
+                raise invalid(name, f"one of {', '.join(choices)}", value)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             whole = isinstance(low, int)
             kinds = (int,) if whole else (int, float)
             number = isinstance(value, kinds) and not isinstance(value, bool)
             if not (number and low <= value < high):
-                raise _invalid(
+                raise invalid(
                     name, f"{'an integer' if whole else 'a number'} in [{low:g}, {high:g})", value
                 )
         if not isinstance(self.start_from, str):
-            raise _invalid("start_from", "a path or name", self.start_from)
+            raise invalid("start_from", "a path or name", self.start_from)
         if not isinstance(self.drop_duplicates, bool):
-            raise _invalid("drop_duplicates", "True or False", self.drop_duplicates)
+            raise invalid("drop_duplicates", "True or False", self.drop_duplicates)
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as JSON; what stands at `path` is replaced."""
@@ -124,9 +125,3 @@ class Recipe:
             raise ValueError(f"{path}: not a recipe ({error})") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

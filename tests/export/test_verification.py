@@ -10,7 +10,12 @@ from keras_affect.export.flatbuffer import Operator
 from keras_affect.export.measure import Border
 from keras_affect.export.quantization import QuantizationConfig
 from keras_affect.export.signature import Signature
-from keras_affect.export.verification import check_borders, check_errors, check_operators
+from keras_affect.export.verification import (
+    check_borders,
+    check_deterministic,
+    check_errors,
+    check_operators,
+)
 
 SIGNATURE = Signature((48, 48, 1), {"emotion": 8}, is_single=True)
 INT8, FLOAT32 = QuantizationConfig.for_int8(), QuantizationConfig.for_float32()
@@ -33,6 +38,27 @@ def test_builtin_functions_pass() -> None:
 def test_operators_at_fault_are_named(operator: Operator, reason: str) -> None:
     with pytest.raises(ConversionError, match=reason):
         check_operators([operator, Operator("CONV_2D", True, ("int8",))], "some")
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_layers_that_draw_at_inference_are_named(draws: bool) -> None:
+    import keras
+
+    from keras_affect.layers import DropConnect
+
+    inference = "gaussian" if draws else "mean"
+    layer = DropConnect(keras.layers.Dense(2), 0.3, inference=inference, name="drawn")
+    inner = keras.Sequential([keras.Input((3, 4)), keras.layers.TimeDistributed(layer)])
+    model = keras.Sequential([keras.Input((3, 4)), inner, keras.layers.Dropout(0.5)], name="outer")
+    if not draws:
+        check_deterministic(model)
+        return
+    with pytest.raises(ConversionError) as error:
+        check_deterministic(model)
+    assert str(error.value) == (
+        "outer can't be exported: its layer 'drawn' (DropConnect) draws random numbers at "
+        'inference; build it with inference="mean", the weights are the same. Nothing was written'
+    )
 
 
 def test_borders_as_wanted_pass() -> None:

@@ -419,6 +419,12 @@ def predict(
             metavar="A,B,...", help="The classes of a .tflite that doesn't name them, in order."
         ),
     ] = None,
+    uncertain_below: Annotated[
+        float,
+        typer.Option(
+            help='Say "uncertain" where no emotion is as probable as this, from 0 to 1.',
+        ),
+    ] = 0.0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace annotated pictures that exist.")
     ] = False,
@@ -465,7 +471,7 @@ def predict(
         for place, path in enumerate(
             track(photos, "reading", console=notes, transient=True, disable=not notes.is_terminal)
         ):
-            photo = read_photo(interpreter, path, bool(faces))
+            photo = read_photo(interpreter, path, bool(faces), uncertain_below)
             if targets and photo.picture is not None and photo.predictions:
                 with written_whole(targets[place], overwrite) as file:
                     annotated(photo.picture, photo.predictions).save(file)

@@ -48,8 +48,8 @@ def evaluate(
             score without them too. Needs the train split, and reads all of it.
         corrupted: Whether to score the images under each of `corruptions.CORRUPTIONS` too.
         class_names: The classes in the output's order, where the model doesn't name them.
-        plots: A folder for ``confusion.png``, ``reliability.png`` and, if the model has the
-            output, ``circumplex.png``; made if it isn't there. Needs matplotlib.
+        plots: A folder for ``confusion.png``, ``reliability.png``, ``answered.png`` and, if the
+            model has the output, ``circumplex.png``; made if it isn't there. Needs matplotlib.
         overwrite: Whether plots that are there may be replaced.
         on_error: As in `datasets.ferplus.read`.
         console: Where to show progress; None shows none.
@@ -77,7 +77,7 @@ def evaluate(
 
         plots = Path(plots)
         plots.mkdir(parents=True, exist_ok=True)
-        for name in ("confusion.png", "reliability.png", "circumplex.png"):
+        for name in ("confusion.png", "reliability.png", "answered.png", "circumplex.png"):
             check_destination(plots / name, overwrite)
     scored = open_model(model, class_names)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -178,6 +178,7 @@ def save_scores(scores: Mapping[str, Any], path: str | Path, overwrite: bool = F
 def _draw(visualize: Any, outputs: Outputs, votes: np.ndarray, folder: Path) -> None:
     visualize.confusion(outputs.probabilities, votes, folder / "confusion.png", overwrite=True)
     visualize.reliability(outputs.probabilities, votes, folder / "reliability.png", overwrite=True)
+    visualize.answered(outputs.probabilities, votes, folder / "answered.png", overwrite=True)
     circumplex = folder / "circumplex.png"
     if outputs.valence_arousal is None:
         circumplex.unlink(missing_ok=True)  # another model's would stand beside these scores

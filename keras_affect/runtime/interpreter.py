@@ -18,7 +18,7 @@ from keras_affect.runtime import metadata
 from keras_affect.runtime.crops import fit
 from keras_affect.runtime.faces import find_faces
 from keras_affect.runtime.pictures import FileLike, ImageLike, Picture, read_pictures
-from keras_affect.runtime.prediction import Prediction
+from keras_affect.runtime.prediction import UNCERTAIN, Prediction
 from keras_affect.weights import catalog
 
 __all__ = ["AffectInterpreter"]
@@ -86,17 +86,22 @@ class AffectInterpreter:
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a str is an iterable too
-        self, images: FileLike | Image.Image | Picture
+        self, images: FileLike | Image.Image | Picture, *, uncertain_below: float = ...
     ) -> Prediction: ...
 
     @overload
-    def predict(self, images: npt.NDArray[Any]) -> Any: ...
+    def predict(self, images: npt.NDArray[Any], *, uncertain_below: float = ...) -> Any: ...
 
     @overload
-    def predict(self, images: Iterable[ImageLike | Picture]) -> list[Prediction]: ...
+    def predict(
+        self, images: Iterable[ImageLike | Picture], *, uncertain_below: float = ...
+    ) -> list[Prediction]: ...
 
     def predict(
-        self, images: ImageLike | Picture | Iterable[ImageLike | Picture]
+        self,
+        images: ImageLike | Picture | Iterable[ImageLike | Picture],
+        *,
+        uncertain_below: float = 0.0,
     ) -> Prediction | list[Prediction]:
         """Read each picture as one face.
 
@@ -110,24 +115,31 @@ class AffectInterpreter:
                 such pictures, of any mixture, or an array `(batch, height, width)` or
                 `(batch, height, width, channels)`. An array of three lengths is one picture if
                 the last is 1, 3 or 4, and gray pictures otherwise.
+            uncertain_below: In [0, 1]: where no class is as probable as this, the prediction's
+                `emotion` is "uncertain". `keras-affect evaluate` says which share of FER+ is
+                answered at which certainty, and how many of these answers are right.
 
         Returns:
             A `Prediction` for one picture, a list of them for many, in their order.
 
         Raises:
             ValueError: If a picture can't be read, or an array is not pixels in [0, 255]; floats
-                in [0, 1] are refused.
+                in [0, 1] are refused; or if `uncertain_below` is no number in [0, 1].
             OSError: If a file is missing or can't be opened.
         """
+        _check_threshold(uncertain_below)
         pictures, is_one = read_pictures(images)
-        predictions = [self._predict(picture) for picture in pictures]
+        predictions = [self._predict(picture, uncertain_below) for picture in pictures]
         return predictions[0] if is_one else predictions
 
-    def predict_faces(self, image: ImageLike | Picture) -> list[Prediction]:
+    def predict_faces(
+        self, image: ImageLike | Picture, *, uncertain_below: float = 0.0
+    ) -> list[Prediction]:
         """Find the faces in one picture and read each.
 
         Args:
             image: One picture, as in `predict`.
+            uncertain_below: As in `predict`.
 
         Returns:
             A `Prediction` with its `face` for each, the largest face first; empty if there is
@@ -137,8 +149,12 @@ class AffectInterpreter:
             ImportError: If OpenCV, the extra ``faces``, is not installed.
             ValueError, OSError: As `predict`.
         """
+        _check_threshold(uncertain_below)
         return [
-            replace(self._predict(Picture(face.crop, face.crop.size, "a face")), face=face)
+            replace(
+                self._predict(Picture(face.crop, face.crop.size, "a face"), uncertain_below),
+                face=face,
+            )
             for face in find_faces(image)
         ]
 
@@ -180,14 +196,15 @@ class AffectInterpreter:
         height, width, channels = self.input_shape
         return f"<AffectInterpreter {self.name}, {height}x{width}x{channels}>"
 
-    def _predict(self, picture: Picture) -> Prediction:
+    def _predict(self, picture: Picture, uncertain_below: float) -> Prediction:
         outputs = self.run(fit(picture.image, *self.input_shape)[None])
         probabilities = outputs[_EMOTION][0].tolist()
         valence, arousal = (
             outputs[_VALENCE_AROUSAL][0].tolist() if _VALENCE_AROUSAL in outputs else (None, None)
         )
+        is_certain = max(probabilities) >= uncertain_below
         return Prediction(
-            emotion=self.class_names[int(np.argmax(probabilities))],
+            emotion=self.class_names[int(np.argmax(probabilities))] if is_certain else UNCERTAIN,
             probabilities=dict(zip(self.class_names, probabilities, strict=True)),
             valence=valence,
             arousal=arousal,
@@ -264,6 +281,15 @@ class AffectInterpreter:
                 f"{self.name}: expected probabilities in {_EMOTION!r}, and numbers in every "
                 f"output; it gave {emotion[np.argmax(abs(sums - 1))].tolist()}"
             )
+
+
+def _check_threshold(uncertain_below: float) -> None:
+    is_number = isinstance(uncertain_below, int | float) and not isinstance(uncertain_below, bool)
+    if not is_number or not 0 <= uncertain_below <= 1:
+        raise ValueError(
+            "Invalid value for argument `uncertain_below`. Expected a number in [0, 1]. "
+            f"Received: uncertain_below={uncertain_below!r}"
+        )
 
 
 def _read_model(model: str | os.PathLike[str] | bytes | None) -> tuple[str, bytes]:

@@ -199,7 +199,7 @@ def test_report_fills_a_folder(model, root, tmp_path):
     console = Console(file=printed, width=100)
     found = evaluation.report(model, root, tmp_path, log=log, console=console)
     assert json.loads((tmp_path / "scores.json").read_text()) == found
-    pictures = ("confusion.png", "circumplex.png", "reliability.png", "curves.png")
+    pictures = ("confusion.png", "circumplex.png", "reliability.png", "answered.png", "curves.png")
     for name in pictures:
         with Image.open(tmp_path / name) as image:
             assert image.format == "PNG"
@@ -300,7 +300,7 @@ def test_command(run, model, litert, root, tmp_path):
     assert found == evaluation.evaluate(model, root)
     assert f"{found['accuracy']:.2%}" in printed
     assert sorted(path.name for path in plots.iterdir()) == [
-        "circumplex.png", "confusion.png", "reliability.png",
+        "answered.png", "circumplex.png", "confusion.png", "reliability.png",
     ]  # fmt: skip
     code, printed, notes = run(litert, "--data", root, "--no-duplicates", "--corrupt")
     assert "tilt 15 degrees" in printed

@@ -51,7 +51,7 @@ def test_folder_of_a_run(small_set, tmp_path):
     model = run(small_set, out)
     assert {path.name for path in out.iterdir()} == {
         "recipe.json", "log.csv", "checkpoint.npz", "model.keras", "scores.json",
-        "curves.png", "confusion.png", "circumplex.png", "reliability.png",
+        "curves.png", "confusion.png", "circumplex.png", "reliability.png", "answered.png",
     }  # fmt: skip
     assert Recipe.load(out / "recipe.json") == SMALL
     rows = rows_of(out)

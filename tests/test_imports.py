@@ -220,6 +220,7 @@ def test_names_that_users_meet_need_no_further_import():
         "models.load",
         "runtime.AffectInterpreter",
         "runtime.find_faces",
+        "training.Distiller",
         "training.Recipe",
         "training.fine_tune",
         "training.train",

@@ -66,11 +66,17 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option(help="A recipe.json to start from; options override it.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A class of keras_affect.models: see `keras-affect models`.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the train split.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the one cycle.")] = None,
     width: Annotated[float | None, typer.Option(help="Factor on the channels.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Rate before the heads.")] = None,
+    stochastic_depth: Annotated[
+        float | None, typer.Option(help="Rate of the last residual branch.")
+    ] = None,
     labels: Annotated[
         str | None, typer.Option(help="distribution, majority, drawn or outlier_free.")
     ] = None,
@@ -94,7 +100,7 @@ def train(
         str, typer.Option(help="raise or skip: what to do about bad rows and pictures.")
     ] = "raise",
 ) -> None:
-    """Train a LightweightCNN on FER+ and score it; or fine-tune a model on pictures of your own.
+    """Train a model on FER+ and score it; or fine-tune a model on pictures of your own.
 
     Example: keras-affect train --data ferplus --out runs/first --epochs 30
 
@@ -114,6 +120,8 @@ def train(
             out,
             refused={
                 "--recipe": recipe,
+                "--model": model,
+                "--stochastic-depth": stochastic_depth,
                 "--width": width,
                 "--labels": labels,
                 "--mixup": mixup,
@@ -139,8 +147,10 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "model": model,
         "width": width,
         "dropout": dropout,
+        "stochastic_depth": stochastic_depth,
         "labels": labels,
         "augmentation": augmentation,
         "mixup": mixup,

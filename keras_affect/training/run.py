@@ -158,6 +158,7 @@ def _compiled_model(recipe: Recipe, steps: int) -> Any:
         weights=None,
         width=recipe.width,
         dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
         valence_arousal=recipe.valence_arousal_weight > 0,
         dtype=recipe.dtype,
     )

@@ -27,32 +27,23 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 import keras_affect as ka
 
 
-def without_gaps(images: Any, labels: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """What is missing weighs nothing, and is a number: NaN times a weight of 0 is still NaN."""
-    points = labels["valence_arousal"]
-    known = tf.reduce_all(tf.math.is_finite(points), axis=-1)
-    weights = {
-        "emotion": tf.reduce_sum(labels["emotion"], axis=-1),
-        "valence_arousal": tf.cast(known, tf.float32),
-    }
-    return images, labels | {"valence_arousal": tf.where(known[:, None], points, 0.0)}, weights
-
-
 def compiled(model: Any, learning_rate: float, steps: int) -> Any:
-    """The model with a loss for each output."""
+    """The model with a loss for each output, which leaves out what a picture's row lacks."""
     model.compile(
         optimizer=keras.optimizers.SGD(
             keras.optimizers.schedules.CosineDecay(learning_rate, steps),
             momentum=0.9,
             nesterov=True,
         ),
-        loss={"emotion": "categorical_crossentropy", "valence_arousal": "mean_squared_error"},
+        loss={
+            "emotion": ka.losses.MaskedCategoricalCrossentropy(),
+            "valence_arousal": ka.losses.MaskedMeanSquaredError(),
+        },
         jit_compile=False,  # on processors XLA makes convolutions slower
     )
     return model
@@ -141,7 +132,7 @@ def main() -> None:
         cache="memory" if len(train) < 100_000 else None,
         augment=ka.augmentation.face_pipeline("light"),
     )
-    model.fit(batches.map(without_gaps), epochs=epochs, shuffle=False, verbose=2)
+    model.fit(batches, epochs=epochs, shuffle=False, verbose=2)
     print(f"after:  {score(model, test)}")
     model.save(out / "model.keras")
 

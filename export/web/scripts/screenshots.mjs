@@ -15,8 +15,8 @@ const browser = await chromium.launch({
   args: ["--headless", "--no-sandbox", "--disable-gpu"],
 });
 const shots = [
-  ["web_light.png", { viewport: { width: 1180, height: 860 }, colorScheme: "light" }],
-  ["web_dark_phone.png", { viewport: { width: 390, height: 844 }, colorScheme: "dark" }],
+  ["web_light.png", { viewport: { width: 1180, height: 1010 }, colorScheme: "light" }],
+  ["web_dark_phone.png", { viewport: { width: 390, height: 1010 }, colorScheme: "dark" }],
 ];
 for (const [name, options] of shots) {
   const page = await browser.newPage(options);

@@ -81,7 +81,7 @@ def compare(
         check_destination(folder / f"{config.name}.tflite", overwrite)
     for name in ("report.json", "index.html"):
         check_destination(folder / name, overwrite)
-    reports = {}
+    reports: dict[str, ExportReport] = {}
     for config in configs:
         reports[config.name] = to_litert(
             model,

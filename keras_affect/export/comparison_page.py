@@ -79,7 +79,7 @@ def _files(reports: Mapping[str, ExportReport]) -> str:
     first = next(iter(reports.values()))
     names = list(first.largest_error)
     headings = ["", "bytes", "ms", "XNNPACK", "operators", "in float"]
-    headings += [f"largest error of {name}" for name in names]
+    headings += [f"largest error of {name.replace('_', ' ')}" for name in names]
     rows: list[list[str]] = []
     scores = [_scores(first.scores["float"])] if first.scores is not None else []
     if scores:

@@ -21,6 +21,10 @@ ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation tests/parity \
 # Set in an environment once all it needs is installed: an interrupted install leaves no stamp.
 RUNS := $(VENV)/.stamp-runs
 DEVELOPS := $(VENV)/.stamp-develops
+# What test-edge needs beside .venv: a target for each device, added to EDGE_TOOLS.
+EDGE := build/edge
+EDGE_TOOLS := edge-debian $(EDGE)/mediapipe/.stamp $(EDGE)/arm64/.stamp
+EDGE_PACKAGES := gcc libc6-dev qemu-user-static
 # TensorFlow Addons is past its end of life, and runs beside no TensorFlow of today.
 PARITY := build/parity
 # The web page: where its sources are and where it is built.
@@ -30,8 +34,8 @@ NODE := sh tools/with_node.sh
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install develop demo test test-backends test-edge test-edge-web lint web wheel bench \
-	parity clean distclean FORCE
+.PHONY: help install develop demo test test-backends test-edge test-edge-devices test-edge-web \
+	lint web wheel bench parity clean distclean FORCE
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,7 +56,11 @@ test-backends: $(BACKENDS)/.stamp  ## Run the tests of what is no backend's own,
 	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest $(ON_ANY_BACKEND) $(ARGS)
 	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest $(ON_ANY_BACKEND) $(ARGS)
 
-test-edge: test-edge-web  ## Run the exported files where they are used: Chromium
+test-edge: test-edge-devices test-edge-web  ## Run exported files where they are used: ARM, C, MediaPipe, Chromium
+
+test-edge-devices: $(DEVELOPS) $(EDGE_TOOLS)
+	KERAS_AFFECT_EDGE=$(EDGE) $(BIN)/python -m pytest tests/edge \
+		--ignore tests/edge/test_page_in_wheel.py $(ARGS)
 
 test-edge-web: $(DEVELOPS)
 	sh tools/edge_packages.sh $(BIN)/python
@@ -107,6 +115,21 @@ $(PARITY)/.stamp: tools/parity/requirements.txt
 	@sh tools/make_venv.sh $(PARITY) python3.11
 	@echo "make: installing TensorFlow 2.15 and TensorFlow Addons into $(PARITY): about 1.3 GB, a minute"
 	@$(PARITY)/bin/python -m pip --disable-pip-version-check -qq install --requirement $<
+	@touch $@
+
+.PHONY: edge-debian
+edge-debian:
+	@sh tools/edge/install_debian.sh $(EDGE_PACKAGES)
+
+$(EDGE)/mediapipe/.stamp: tools/edge/mediapipe_requirements.txt
+	@sh tools/make_venv.sh $(EDGE)/mediapipe "$(PYTHON)"
+	@echo "make: installing MediaPipe into $(EDGE)/mediapipe: about 650 MB, a minute"
+	@$(EDGE)/mediapipe/bin/python -m pip --disable-pip-version-check -qq install --requirement $<
+	@touch $@
+
+$(EDGE)/arm64/.stamp: tools/edge/make_arm64_root.sh tools/edge/arm64_requirements.txt | $(BIN)/python
+	@echo "make: unpacking an arm64 Debian with LiteRT into $(EDGE)/arm64: 170 MB, a minute"
+	@sh tools/edge/make_arm64_root.sh $(EDGE)/arm64 $(BIN)/python
 	@touch $@
 
 # What tests need includes what a demo needs, so both stamps are set.

@@ -216,7 +216,8 @@ def export(
     ],
     out: Annotated[Path, typer.Argument(help="The file to write, ending in .tflite.")],
     quantization: Annotated[
-        str, typer.Option(help="int8, float16, dynamic_range or float32.")
+        str,
+        typer.Option(help="int8, float32, float16, dynamic_range, weight_only_int8 or int4."),
     ] = "int8",
     data: Annotated[
         Path | None,
@@ -226,6 +227,22 @@ def export(
         Path | None, typer.Option(help="A folder of face pictures to calibrate int8 on instead.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report here, as JSON.")] = None,
+    input: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option(help="gray or rgb: what the file takes; else as the model.")
+    ] = None,
+    resize_from: Annotated[
+        str | None,
+        typer.Option(metavar="HEIGHTxWIDTH", help="Pictures of this size, resized in the file."),
+    ] = None,
+    keep_float: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER", help="Do not quantize it; repeatable.")
+    ] = None,
+    layer_errors: Annotated[
+        bool, typer.Option("--layer-errors", help="Measure which layers int8 hurts most.")
+    ] = False,
+    mediapipe: Annotated[
+        bool, typer.Option("--mediapipe", help="For MediaPipe Tasks' ImageClassifier.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.")
     ] = False,
@@ -238,6 +255,15 @@ def export(
     from keras_affect.export.quantization import QuantizationConfig
 
     config = QuantizationConfig.from_name(quantization)
+    size = None
+    if resize_from is not None:
+        height, cross, width = resize_from.lower().partition("x")
+        if not (height.isdecimal() and cross and width.isdecimal()):
+            raise ValueError(
+                "Invalid value for option --resize-from. Expected HEIGHTxWIDTH, as 224x224. "
+                f"Received: {resize_from!r}"
+            )
+        size = int(height), int(width)
     for destination in (out, report):
         if destination is not None:
             check_destination(destination, overwrite)
@@ -289,6 +315,11 @@ def export(
             progress=lambda what, done, of: bar.update(
                 task, description=what, completed=done, total=of
             ),
+            input=input,  # type: ignore[arg-type]  # checked there
+            resize_from=size,
+            keep_float=keep_float or (),
+            layer_errors=layer_errors,
+            for_mediapipe=mediapipe,
         )
     if report is not None:
         written.save(report, overwrite=overwrite)

@@ -117,7 +117,7 @@ def test_metadata(archive):
     assert metadata["Version"] == keras_affect.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert set(metadata["Requires-Python"].split(",")) == {">=3.11", "<3.14"}
-    extras = {"tensorflow", "faces", "kaggle", "dev", "test-backends"}
+    extras = {"tensorflow", "faces", "quantize", "kaggle", "dev", "test-backends"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     requirements = metadata.get_all("Requires-Dist")
     base = {re.match(r"[\w-]+", line)[0] for line in requirements if "extra ==" not in line}

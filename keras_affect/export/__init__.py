@@ -1,8 +1,18 @@
 """Export to LiteRT: quantization, conversion in a child process, metadata, and a report."""
 
+from keras_affect.export.comparison import Comparison, compare
 from keras_affect.export.conversion import ConversionError
+from keras_affect.export.layer_errors import LayerError
 from keras_affect.export.litert import to_litert
 from keras_affect.export.quantization import QuantizationConfig
 from keras_affect.export.report import ExportReport
 
-__all__ = ["ConversionError", "ExportReport", "QuantizationConfig", "to_litert"]
+__all__ = [
+    "Comparison",
+    "ConversionError",
+    "ExportReport",
+    "LayerError",
+    "QuantizationConfig",
+    "compare",
+    "to_litert",
+]

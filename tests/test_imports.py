@@ -200,6 +200,8 @@ def test_names_that_users_meet_need_no_further_import():
         "models.LightweightCNN",
         "models.load",
         "runtime.AffectInterpreter",
+        "runtime.PredictionFilter",
+        "runtime.StreamingAffect",
         "runtime.find_faces",
         "training.Recipe",
         "training.train",

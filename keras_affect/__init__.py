@@ -15,6 +15,7 @@ _SUBMODULES = (
     "augmentation",
     "datasets",
     "emotions",
+    "ensembles",
     "evaluation",
     "export",
     "initializers",

@@ -47,8 +47,22 @@ def _options(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option(help="FER+: its folders, or Kaggle's csv and FER+'s.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="FER+: its folders, or Kaggle's csv and FER+'s. With --from: a folder with a "
+            "folder of pictures for each class."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The run's folder, as runs/first.")],
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Fine-tune this on pictures of your own: a shipped name (ferplus), a .keras "
+            "file or a run.",
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="A recipe.json to start from; options override it.")
     ] = None,
@@ -80,9 +94,11 @@ def train(
         str, typer.Option(help="raise or skip: what to do about bad rows and pictures.")
     ] = "raise",
 ) -> None:
-    """Train a LightweightCNN on FER+ and score it.
+    """Train a LightweightCNN on FER+ and score it; or fine-tune a model on pictures of your own.
 
     Example: keras-affect train --data ferplus --out runs/first --epochs 30
+
+    Example: keras-affect train --from ferplus --data my_faces --out runs/mine
     """
     _need_tensorflow()
     from dataclasses import replace
@@ -91,6 +107,32 @@ def train(
 
     from keras_affect.training import Recipe, train
 
+    if from_ is not None:
+        _fine_tune(
+            from_,
+            data,
+            out,
+            refused={
+                "--recipe": recipe,
+                "--width": width,
+                "--labels": labels,
+                "--mixup": mixup,
+                "--dtype": dtype,
+                "--start-from": start_from,
+                "--resume": resume or None,
+                "--tensorboard": tensorboard or None,
+                "--deterministic": deterministic or None,
+            },
+            given={
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+                "dropout": dropout,
+                "augmentation": augmentation,
+                "seed": seed,
+            },
+        )
+        return
     source = out / "recipe.json" if resume and recipe is None else recipe
     start = Recipe.load(source) if source else Recipe()
     given: dict[str, Any] = {
@@ -116,6 +158,20 @@ def train(
         tensorboard=tensorboard,
         on_error=on_error,  # type: ignore[arg-type]
     )
+
+
+def _fine_tune(
+    source: str, data: Path, out: Path, refused: dict[str, Any], given: dict[str, Any]
+) -> None:
+    from keras_affect.training.own_pictures import fine_tune_on_folder
+
+    wrong = [name for name, value in refused.items() if value is not None]
+    if wrong:
+        raise ValueError(f"--from goes with no {', '.join(wrong)}: those are of a training on FER+")
+    fine_tune_on_folder(
+        source, data, out, **{name: value for name, value in given.items() if value is not None}
+    )
+    print(out)
 
 
 def _need_tensorflow() -> None:
@@ -230,6 +286,64 @@ def export(
     for heading, text in written.rows():
         table.add_row(heading, text)
     Console().print(table, markup=False, highlight=False)
+
+
+@app.command()
+def models(
+    pattern: Annotated[str, typer.Argument(help="Names to show, as '*lite*' or 'vgg*'.")] = "*",
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """List the architectures: what each costs, and what it scores where weights ship.
+
+    Sizes are those at 48x48x1 with eight emotions; the time is one picture's on one thread.
+
+    Example: keras-affect models "*lite*"
+    """
+    import json
+
+    from keras_affect.weights import architectures
+
+    rows = architectures.matching(pattern)
+    if not rows:
+        names = ", ".join(row.name for row in architectures.architectures())
+        raise ValueError(
+            f"Invalid value for argument `pattern`. Expected one that fits any of {names}. "
+            f"Received: pattern={pattern!r}"
+        )
+    if json_:
+        print(json.dumps([row.as_dict() for row in rows], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    # Broken so that the table fits a terminal of 80 columns.
+    for heading in (
+        "model",
+        "parameters",
+        "multiply-\nadds",
+        "int8\nbytes",
+        "int8\ntime",
+        "weights,\nFER+ valid",
+    ):
+        table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+    for row in rows:
+        milliseconds = row.int8_milliseconds
+        table.add_row(
+            row.name,
+            f"{row.parameters:,}",
+            f"{row.multiply_adds / 1e6:.1f} M",
+            f"{row.int8_bytes:,}",
+            "-" if milliseconds is None else f"{milliseconds:.2f} ms",
+            "\n".join(f"{entry.name}\n{entry.scores['accuracy']:.2%}" for entry in row.shipped)
+            or "none ship",
+        )
+    console = Console()
+    console.print(table)
+    for processor in sorted({row.measured_on for row in rows if row.measured_on}):
+        console.print(f"Times on {processor}.", highlight=False, markup=False)
+    if any(row.int8_milliseconds is None for row in rows):
+        console.print("-: not measured.", highlight=False, markup=False)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["ferplus", "synthetic", "votes"]
+__all__ = ["aff_wild2", "afew_va", "clips", "ferplus", "synthetic", "votes"]
 
 
 def __getattr__(name: str) -> Any:

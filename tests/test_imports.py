@@ -207,6 +207,7 @@ def test_names_that_users_meet_need_no_further_import():
         "models.LightweightCNN",
         "models.ResNet18",
         "models.ResNet50",
+        "models.TemporalAffect",
         "models.VGG13",
         "models.VGG16",
         "models.list_models",

@@ -6,7 +6,10 @@ import importlib
 from typing import Any
 
 __all__ = [
+    "aff_wild2",
     "affectnet",
+    "afew_va",
+    "clips",
     "ferplus",
     "inspection",
     "kaggle",

@@ -6,6 +6,7 @@ from keras_affect.models.lightweight_cnn import LightweightCNN
 from keras_affect.models.listing import list_models
 from keras_affect.models.loading import load
 from keras_affect.models.resnet import ResNet18, ResNet50
+from keras_affect.models.temporal import TemporalAffect
 from keras_affect.models.vgg import VGG13, VGG16
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "LightweightCNN",
     "ResNet18",
     "ResNet50",
+    "TemporalAffect",
     "VGG13",
     "VGG16",
     "list_models",

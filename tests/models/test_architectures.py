@@ -84,7 +84,9 @@ def multiply_adds_of(model):
 
 
 def test_no_architecture_is_forgotten():
+    # TemporalAffect is of clips and has no network of its own for pictures: see test_temporal.
     public = {name for name in models.__all__ if inspect.isclass(getattr(models, name))}
+    public.remove("TemporalAffect")
     assert public == set(COUNTS)
     assert all(issubclass(getattr(models, name), AffectModel) for name in public)
 

@@ -99,19 +99,19 @@ def test_floats_between_whole_numbers_reach_a_float_model(interpreter):
 
 def test_quantized_input_of_any_scale_is_filled_rightly():
     """Calibration without 0 and 255 gives such scales; raw steps would be misread in silence."""
-    from keras_affect.runtime.interpreter import _dequantized, _quantized
+    from keras_affect.runtime.model_file import dequantized, quantized
 
     pixels = np.array([0, 20, 101, 200, 255], np.uint8)
     for dtype, scale, zero_point in ((np.uint8, 0.8, 0), (np.int8, 1.0, -128), (np.uint8, 2.0, 3)):
         details = {"dtype": dtype, "quantization": (scale, zero_point)}
-        steps = _quantized(pixels, details)
+        steps = quantized(pixels, details)
         limits = np.iinfo(dtype)
         low, high = ((limit - zero_point) * scale for limit in (limits.min, limits.max))
         assert steps.dtype == dtype
         expected = np.clip(pixels, low, high)
-        assert abs(_dequantized(steps, details) - expected).max() <= scale / 2
+        assert abs(dequantized(steps, details) - expected).max() <= scale / 2
     fractions = np.array([0.4, 0.6, 254.7], np.float32)
-    assert _quantized(fractions, {"dtype": np.uint8, "quantization": (1.0, 0)}).tolist() == [
+    assert quantized(fractions, {"dtype": np.uint8, "quantization": (1.0, 0)}).tolist() == [
         0,
         1,
         255,

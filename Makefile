@@ -34,8 +34,8 @@ NODE := sh tools/with_node.sh
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install develop demo test test-backends test-edge test-edge-devices test-edge-web \
-	lint web wheel bench parity clean distclean FORCE
+.PHONY: help install develop demo test test-backends test-edge lint web wheel bench parity clean distclean
+.PHONY: test-edge-devices test-edge-web FORCE
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile

@@ -409,6 +409,8 @@ def demo(
     Example: keras-affect demo --out demo
     """
     if web:
+        if data is not None or out != Path("demo"):
+            raise ValueError("--web trains and writes nothing: it goes without --data and --out")
         _serve_page(port)
         return
     from keras_affect.demo.folder import check_folder

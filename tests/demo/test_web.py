@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from keras_affect import emotions
+from keras_affect import cli, emotions
 from keras_affect.demo import web
 from keras_affect.weights import catalog
 from tests.conftest import REPOSITORY
@@ -91,6 +91,16 @@ def test_served_on_this_machine_alone_with_types_and_without_a_way_out(page):
     for path in ("assets/", "../web.py", "..%2fweb.py", "assets/../../web.py", "weights.py"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(address + path)
+
+
+@pytest.mark.parametrize("given", [["--data", "ferplus"], ["--out", "elsewhere"]])
+def test_what_it_would_not_use_is_refused(given, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["keras-affect", "demo", "--web", *given])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    expected = "keras-affect: --web trains and writes nothing: it goes without --data and --out\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_module_stands_on_the_standard_library_and_the_catalog():

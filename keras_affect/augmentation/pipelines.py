@@ -35,6 +35,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "noise": (0, 128),
     "blur": (0, 4),
     "compression": (1, 100),
+    "degradation_probability": (0, 1),
     "cutout": (0, math.inf),
     "cutout_probability": (0, 1),
 }
@@ -64,6 +65,8 @@ class FacePipeline:
             drawn uniformly from [0, blur].
         compression: Lowest quality of JPEG, in [1, 100]; each picture's is drawn uniformly from
             [compression, 100]. 100 compresses nothing.
+        degradation_probability: Share of pictures that noise, blur and JPEG's loss fall on, in
+            [0, 1]; the others stay as sharp as they came.
         cutout: Side of a square in pixels, an integer, filled with the picture's mean as by
             `Cutout`; its centre is drawn from the whole picture. 0 cuts nothing.
         cutout_probability: Share of pictures that get the square, in [0, 1].
@@ -108,6 +111,7 @@ class FacePipeline:
     noise: float = 0.0
     blur: float = 0.0
     compression: float = 100.0
+    degradation_probability: float = 1.0
     cutout: int = 14
     cutout_probability: float = 0.5
     mixup: float | Mixup = 0.0
@@ -149,16 +153,7 @@ class FacePipeline:
         self._check(images.shape, labels)
         shape = tf.shape(images)
         result = self.apply(images, self.draw(keys, shape[1], shape[2]))
-        # In the order of a camera: the lens, the sensor, the file.
-        strengths = draws.uniform(keys, 2, stream=3)
-        if self.blur > 0:
-            result = blurred(result, self.blur * strengths[:, 0], self.blur)
-        if self.noise > 0:
-            result = self._add_noise(result, keys)
-        if self.compression < 100:
-            qualities = self.compression + (100 - self.compression) * strengths[:, 1]
-            result = compressed(result, qualities)
-        result = tf.ensure_shape(result, images.shape)
+        result = tf.ensure_shape(self._degrade(result, keys), images.shape)
         if self._mixup is not None:
             return self._mixup(result, labels, sample_weight, keys=keys)
         if sample_weight is not None:
@@ -204,6 +199,22 @@ class FacePipeline:
         square = squares(tf.range(shape[1]), tf.range(shape[2]), centres, self.cutout)
         mean = tf.reduce_mean(images, axis=(1, 2), keepdims=True)
         return tf.where(square[..., None], mean, images)
+
+    def _degrade(self, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Blur, noise and JPEG's loss, in the order of a camera: the lens, the sensor, the file."""
+        strengths = draws.uniform(keys, 3, stream=3)
+        result = images
+        if self.blur > 0:
+            result = blurred(result, self.blur * strengths[:, 0], self.blur)
+        if self.noise > 0:
+            result = self._add_noise(result, keys)
+        if self.compression < 100:
+            qualities = self.compression + (100 - self.compression) * strengths[:, 1]
+            result = compressed(result, qualities)
+        if self.degradation_probability == 1:
+            return result
+        chosen = strengths[:, 2] < self.degradation_probability
+        return tf.where(chosen[:, None, None, None], result, images)
 
     def _add_noise(self, images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         deviation = self.noise * draws.uniform(keys, 1, stream=1)[:, :, None, None]
@@ -282,8 +293,8 @@ def face_pipeline(strength: str = "strong", **settings: Any) -> FacePipeline:
     Args:
         strength: "none"; "light" (flip, 11 degrees, zoom 1.1, shift 4 pixels, mild contrast);
             "strong" (15 degrees, zoom 1.18, stronger contrast and brightness, cutout of 14 pixels
-            in half of the pictures); or "camera" (strong, with darker and brighter light, blur,
-            noise and JPEG's loss), for pictures from real cameras.
+            in half of the pictures); or "camera" (strong, with darker and brighter light, and
+            blur, noise and JPEG's loss on half of the pictures), for pictures from real cameras.
         **settings: Arguments of `FacePipeline` that shall differ. Mixup is in none of the names.
 
     Raises:
@@ -315,5 +326,7 @@ _NAMED = {
     ),
     "light": FacePipeline(rotation=11.0, scale=1.1, contrast=1.2, brightness=1.1, cutout=0),
     "strong": FacePipeline(),
-    "camera": FacePipeline(brightness=2.2, blur=1.6, noise=25.0, compression=10.0),
+    "camera": FacePipeline(
+        brightness=2.2, blur=1.6, noise=25.0, compression=10.0, degradation_probability=0.5
+    ),
 }

@@ -9,6 +9,7 @@ import keras
 
 from keras_affect.layers.drop_connect import DropConnect
 from keras_affect.layers.stochastic_depth import StochasticDepth, stochastic_depth_rates
+from keras_affect.models.batch_normalization import BatchNormalization
 
 __all__ = ["Blocks", "drop_connected"]
 
@@ -72,9 +73,7 @@ class Blocks:
     ) -> Any:
         """Convolution, then batch normalisation, whose offset is the bias. No activation."""
         x = self._convolution(x, channels, name, kernel, strides, padding, use_bias=False)
-        return keras.layers.BatchNormalization(momentum=0.9, dtype=self.policy, name=f"{name}_bn")(
-            x
-        )
+        return BatchNormalization(momentum=0.9, dtype=self.policy, name=f"{name}_bn")(x)
 
     def _convolution(
         self,

@@ -197,6 +197,20 @@ def test_the_camera_comes_in_its_order():
     assert changes.min() < 0.1 * changes.max()
 
 
+def test_a_share_of_pictures_is_left_as_sharp_as_it_came():
+    images = np.repeat(picture(), 2_000, axis=0)
+    settings = {"blur": 1.5, "noise": 20, "compression": 10}
+    keys = keys_of(2_000)
+    found = face_pipeline("none", degradation_probability=0.3, **settings)(images, keys).numpy()
+    degraded = (found != images).any((1, 2, 3))
+    assert abs(degraded.mean() - 0.3) < 0.05
+    every = face_pipeline("none", **settings)(images, keys).numpy()
+    np.testing.assert_array_equal(found[degraded], every[degraded])
+    # Which pictures these are says nothing of how strongly they are degraded.
+    strengths = np.abs(every - images).mean((1, 2, 3))
+    assert abs(strengths[degraded].mean() / strengths.mean() - 1) < 0.1
+
+
 def test_nothing_asked_nothing_done():
     images = picture()
     np.testing.assert_array_equal(face_pipeline("none")(images, keys_of(1)), images)
@@ -306,6 +320,11 @@ def message(make):
     [
         ({"flip": 1.5}, "`flip`. Expected a number in [0, 1]. Received: flip=1.5"),
         ({"flip": True}, "`flip`. Expected a number in [0, 1]. Received: flip=True"),
+        (
+            {"degradation_probability": 1.5},
+            "`degradation_probability`. Expected a number in [0, 1]. "
+            "Received: degradation_probability=1.5",
+        ),
         ({"blur": 5}, "`blur`. Expected a number in [0, 4]. Received: blur=5"),
         (
             {"compression": 0},
@@ -345,7 +364,8 @@ def test_bad_names():
     )
     assert message(lambda: face_pipeline(rotate=3)) == (
         "Invalid value for argument `settings`. Expected some of flip, rotation, scale, shift, "
-        "contrast, brightness, noise, blur, compression, cutout, cutout_probability, mixup. "
+        "contrast, brightness, noise, blur, compression, degradation_probability, cutout, "
+        "cutout_probability, mixup. "
         "Received: rotate=3"
     )
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_affect import __version__
+from keras_affect import __version__, cli_data
 
 app = typer.Typer(
     name="keras-affect",
@@ -47,16 +47,36 @@ def _options(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Option(help="FER+: its folders, or Kaggle's csv and FER+'s.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="FER+: its folders, or Kaggle's csv and FER+'s. With --from: a folder with a "
+            "folder of pictures for each class."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The run's folder, as runs/first.")],
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Fine-tune this on pictures of your own: a shipped name (ferplus), a .keras "
+            "file or a run.",
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="A recipe.json to start from; options override it.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A class of keras_affect.models: see `keras-affect models`.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the train split.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the one cycle.")] = None,
     width: Annotated[float | None, typer.Option(help="Factor on the channels.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Rate before the heads.")] = None,
+    stochastic_depth: Annotated[
+        float | None, typer.Option(help="Rate of the last residual branch.")
+    ] = None,
     labels: Annotated[
         str | None, typer.Option(help="distribution, majority, drawn or outlier_free.")
     ] = None,
@@ -80,9 +100,11 @@ def train(
         str, typer.Option(help="raise or skip: what to do about bad rows and pictures.")
     ] = "raise",
 ) -> None:
-    """Train a LightweightCNN on FER+ and score it.
+    """Train a model on FER+ and score it; or fine-tune a model on pictures of your own.
 
     Example: keras-affect train --data ferplus --out runs/first --epochs 30
+
+    Example: keras-affect train --from ferplus --data my_faces --out runs/mine
     """
     _need_tensorflow()
     from dataclasses import replace
@@ -91,14 +113,44 @@ def train(
 
     from keras_affect.training import Recipe, train
 
+    if from_ is not None:
+        _fine_tune(
+            from_,
+            data,
+            out,
+            refused={
+                "--recipe": recipe,
+                "--model": model,
+                "--stochastic-depth": stochastic_depth,
+                "--width": width,
+                "--labels": labels,
+                "--mixup": mixup,
+                "--dtype": dtype,
+                "--start-from": start_from,
+                "--resume": resume or None,
+                "--tensorboard": tensorboard or None,
+                "--deterministic": deterministic or None,
+            },
+            given={
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+                "dropout": dropout,
+                "augmentation": augmentation,
+                "seed": seed,
+            },
+        )
+        return
     source = out / "recipe.json" if resume and recipe is None else recipe
     start = Recipe.load(source) if source else Recipe()
     given: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "model": model,
         "width": width,
         "dropout": dropout,
+        "stochastic_depth": stochastic_depth,
         "labels": labels,
         "augmentation": augmentation,
         "mixup": mixup,
@@ -116,6 +168,20 @@ def train(
         tensorboard=tensorboard,
         on_error=on_error,  # type: ignore[arg-type]
     )
+
+
+def _fine_tune(
+    source: str, data: Path, out: Path, refused: dict[str, Any], given: dict[str, Any]
+) -> None:
+    from keras_affect.training.own_pictures import fine_tune_on_folder
+
+    wrong = [name for name, value in refused.items() if value is not None]
+    if wrong:
+        raise ValueError(f"--from goes with no {', '.join(wrong)}: those are of a training on FER+")
+    fine_tune_on_folder(
+        source, data, out, **{name: value for name, value in given.items() if value is not None}
+    )
+    print(out)
 
 
 def _need_tensorflow() -> None:
@@ -264,6 +330,64 @@ def export(
 
 
 @app.command()
+def models(
+    pattern: Annotated[str, typer.Argument(help="Names to show, as '*lite*' or 'vgg*'.")] = "*",
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """List the architectures: what each costs, and what it scores where weights ship.
+
+    Sizes are those at 48x48x1 with eight emotions; the time is one picture's on one thread.
+
+    Example: keras-affect models "*lite*"
+    """
+    import json
+
+    from keras_affect.weights import architectures
+
+    rows = architectures.matching(pattern)
+    if not rows:
+        names = ", ".join(row.name for row in architectures.architectures())
+        raise ValueError(
+            f"Invalid value for argument `pattern`. Expected one that fits any of {names}. "
+            f"Received: pattern={pattern!r}"
+        )
+    if json_:
+        print(json.dumps([row.as_dict() for row in rows], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    # Broken so that the table fits a terminal of 80 columns.
+    for heading in (
+        "model",
+        "parameters",
+        "multiply-\nadds",
+        "int8\nbytes",
+        "int8\ntime",
+        "weights,\nFER+ valid",
+    ):
+        table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+    for row in rows:
+        milliseconds = row.int8_milliseconds
+        table.add_row(
+            row.name,
+            f"{row.parameters:,}",
+            f"{row.multiply_adds / 1e6:.1f} M",
+            f"{row.int8_bytes:,}",
+            "-" if milliseconds is None else f"{milliseconds:.2f} ms",
+            "\n".join(f"{entry.name}\n{entry.scores['accuracy']:.2%}" for entry in row.shipped)
+            or "none ship",
+        )
+    console = Console()
+    console.print(table)
+    for processor in sorted({row.measured_on for row in rows if row.measured_on}):
+        console.print(f"Times on {processor}.", highlight=False, markup=False)
+    if any(row.int8_milliseconds is None for row in rows):
+        console.print("-: not measured.", highlight=False, markup=False)
+
+
+@app.command()
 def demo(
     data: Annotated[
         Path | None, typer.Option(help="FER+, to train on real faces instead of drawings.")
@@ -271,13 +395,24 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="The folder to write; an earlier demo's is replaced.")
     ] = Path("demo"),
+    web: Annotated[
+        bool,
+        typer.Option("--web", help="Instead, serve the page that reads your camera in a browser."),
+    ] = False,
+    port: Annotated[int, typer.Option(help="For --web: the port on 127.0.0.1; 0 for any.")] = 8000,
 ) -> None:
     """Train on drawn faces, export to int8, run it without TensorFlow, read a photograph.
 
-    Takes under five minutes on two cores and ends with a report page.
+    Takes under five minutes on two cores and ends with a report page. With --web nothing is
+    trained: a page on 127.0.0.1 reads faces with the model that ships, inside the browser.
 
     Example: keras-affect demo --out demo
     """
+    if web:
+        if data is not None or out != Path("demo"):
+            raise ValueError("--web trains and writes nothing: it goes without --data and --out")
+        _serve_page(port)
+        return
     from keras_affect.demo.folder import check_folder
 
     check_folder(out)
@@ -294,6 +429,17 @@ def demo(
     with without_native_notes():
         made = run(out, data, console=console)
     console.print("\n".join(made.lines()), soft_wrap=True, highlight=False)
+
+
+def _serve_page(port: int) -> None:
+    from keras_affect.demo.web import serve
+
+    # Being stopped is how it ends, from outside as by Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    serve(
+        port,
+        ready=lambda address: print(f"{address}  open it in a browser; Ctrl-C ends it", flush=True),
+    )
 
 
 @app.command(
@@ -336,6 +482,12 @@ def predict(
             metavar="A,B,...", help="The classes of a .tflite that doesn't name them, in order."
         ),
     ] = None,
+    uncertain_below: Annotated[
+        float,
+        typer.Option(
+            help='Say "uncertain" where no emotion is as probable as this, from 0 to 1.',
+        ),
+    ] = 0.0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace annotated pictures that exist.")
     ] = False,
@@ -382,7 +534,7 @@ def predict(
         for place, path in enumerate(
             track(photos, "reading", console=notes, transient=True, disable=not notes.is_terminal)
         ):
-            photo = read_photo(interpreter, path, bool(faces))
+            photo = read_photo(interpreter, path, bool(faces), uncertain_below)
             if targets and photo.picture is not None and photo.predictions:
                 with written_whole(targets[place], overwrite) as file:
                     annotated(photo.picture, photo.predictions).save(file)
@@ -456,6 +608,12 @@ def evaluate(
             help="Also score without images that stand pixel for pixel in train; reads train."
         ),
     ] = True,
+    corrupt: Annotated[
+        bool,
+        typer.Option(
+            "--corrupt", help="Also score under what a camera and a face detector do to a picture."
+        ),
+    ] = False,
     class_names: Annotated[
         str | None,
         typer.Option(metavar="A,B,...", help="The classes of a model that doesn't name them."),
@@ -491,6 +649,7 @@ def evaluate(
             data,
             split,
             find_duplicates=duplicates,
+            corrupted=corrupt,
             class_names=None if class_names is None else class_names.split(","),
             plots=plots,
             overwrite=overwrite,
@@ -500,6 +659,11 @@ def evaluate(
     if json_ is not None:
         evaluation.save_scores(scores, json_, overwrite)
     Console().print(evaluation.format_scores(scores))
+
+
+app.command()(cli_data.download)
+app.command()(cli_data.inspect)
+app.command()(cli_data.prepare)
 
 
 def main() -> None:

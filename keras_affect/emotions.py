@@ -29,6 +29,7 @@ __all__ = [
     "convert_scale",
     "from_affectnet",
     "index",
+    "scale_bounds",
 ]
 
 #: The eight emotions in FER+'s order.
@@ -177,7 +178,16 @@ def from_affectnet(code: int) -> str | None:
     return AFFECTNET_CODES[code]
 
 
-def _bounds(scale: str | Sequence[float], argument: str) -> tuple[float, float]:
+def scale_bounds(scale: str | Sequence[float], argument: str = "scale") -> tuple[float, float]:
+    """The lowest and the highest rating of a scale.
+
+    Args:
+        scale: A name in `SCALES` or a pair (lowest, highest).
+        argument: What the scale is called in an error.
+
+    Raises:
+        ValueError: If the scale is not known, or the pair is not of finite numbers in order.
+    """
     try:
         low, high = SCALES[scale] if isinstance(scale, str) else scale
         low, high = float(low), float(high)
@@ -214,8 +224,8 @@ def convert_scale(
         >>> convert_scale([-5.0, 2.5], "five", "unit")
         array([-1. ,  0.5])
     """
-    low, high = _bounds(source, "source")
-    new_low, new_high = _bounds(target, "target")
+    low, high = scale_bounds(source, "source")
+    new_low, new_high = scale_bounds(target, "target")
     values = np.asarray(va)
     if values.dtype != np.float32:
         values = values.astype(np.float64)

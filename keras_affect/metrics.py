@@ -8,20 +8,68 @@ official rule drops: it follows a training, and `keras_affect.evaluation` scores
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 from keras import ops
 
-__all__ = ["ConcordanceCorrelation"]
+from keras_affect import emotions
+
+__all__ = ["ConcordanceCorrelation", "RootMeanSquaredError", "SignAgreement"]
 
 _COLUMNS = {"valence": slice(0, 1), "arousal": slice(1, 2), None: slice(0, 2)}
 # Of a float32 mean, relative to it, with room for some thousand additions.
 _ROUNDING = 1e-5
 
 
+class _AxisMetric(keras.metrics.Metric):
+    """What metrics of valence, arousal or both have in common: the axis, and what is left out."""
+
+    def __init__(self, axis: Any, name: str | None, default_name: str, dtype: Any) -> None:
+        if axis not in _COLUMNS:
+            raise ValueError(
+                'Invalid value for argument `axis`. Expected "valence", "arousal" or None. '
+                f"Received: axis={axis!r}"
+            )
+        super().__init__(name=name or default_name + (f"_{axis}" if axis else ""), dtype=dtype)
+        self.axis = axis
+
+    def _columns(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """Targets, predictions and weights, each `(samples, 1 or 2)`, free of masked NaN."""
+        # Keras hands a mask to metrics on the predictions, as `keras.metrics.Mean` reads it.
+        mask = getattr(y_pred, "_keras_mask", None)
+        true = ops.cast(y_true, self.dtype)
+        predicted = ops.cast(y_pred, self.dtype)
+        for name, values in (("y_true", true), ("y_pred", predicted)):
+            if not 2 <= len(values.shape) == len(true.shape) or values.shape[-1] != 2:
+                raise ValueError(
+                    f"Invalid value for argument `{name}`. Expected shape (..., 2), valence and "
+                    "arousal, targets and predictions alike. "
+                    f"Received: shape {tuple(values.shape)}"
+                )
+        weight = ops.ones_like(true)
+        for factor in (sample_weight, mask):
+            if factor is not None:
+                factor = ops.cast(factor, self.dtype)
+                while len(factor.shape) < len(true.shape):
+                    factor = ops.expand_dims(factor, -1)
+                weight = weight * factor
+        present = ops.logical_and(weight > 0, ops.logical_not(ops.isnan(true)))
+        # Replaced before any arithmetic: NaN times a weight of 0 is NaN.
+        true, predicted, weight = (
+            ops.reshape(ops.where(present, values, 0), (-1, 2))[:, _COLUMNS[self.axis]]
+            for values in (true, predicted, weight)
+        )
+        return true, predicted, weight
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, as `from_config` takes them."""
+        return {**super().get_config(), "axis": self.axis}
+
+
 @keras.saving.register_keras_serializable(package="keras_affect")
-class ConcordanceCorrelation(keras.metrics.Metric):
+class ConcordanceCorrelation(_AxisMetric):
     """Lin's concordance correlation of valence, arousal or both, over all samples seen.
 
     `2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))^2)`, 1 where predictions equal targets,
@@ -84,15 +132,7 @@ class ConcordanceCorrelation(keras.metrics.Metric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        if axis not in _COLUMNS:
-            raise ValueError(
-                'Invalid value for argument `axis`. Expected "valence", "arousal" or None. '
-                f"Received: axis={axis!r}"
-            )
-        if name is None:
-            name = "concordance_correlation" + (f"_{axis}" if axis else "")
-        super().__init__(name=name, dtype=dtype)
-        self.axis = axis
+        super().__init__(axis, name, "concordance_correlation", dtype)
         # What EarlyStopping and ModelCheckpoint read where mode="auto".
         self._direction = "up"
         shape = (2,) if axis is None else (1,)
@@ -136,34 +176,6 @@ class ConcordanceCorrelation(keras.metrics.Metric):
         self.product.assign(total * self.true_mean * self.predicted_mean)
         self.replicas.assign(ops.ones((), self.dtype))
 
-    def _columns(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        """Targets, predictions and weights, each `(samples, 1 or 2)`, free of masked NaN."""
-        # Keras hands a mask to metrics on the predictions, as `keras.metrics.Mean` reads it.
-        mask = getattr(y_pred, "_keras_mask", None)
-        true = ops.cast(y_true, self.dtype)
-        predicted = ops.cast(y_pred, self.dtype)
-        for name, values in (("y_true", true), ("y_pred", predicted)):
-            if not 2 <= len(values.shape) == len(true.shape) or values.shape[-1] != 2:
-                raise ValueError(
-                    f"Invalid value for argument `{name}`. Expected shape (..., 2), valence and "
-                    "arousal, targets and predictions alike. "
-                    f"Received: shape {tuple(values.shape)}"
-                )
-        weight = ops.ones_like(true)
-        for factor in (sample_weight, mask):
-            if factor is not None:
-                factor = ops.cast(factor, self.dtype)
-                while len(factor.shape) < len(true.shape):
-                    factor = ops.expand_dims(factor, -1)
-                weight = weight * factor
-        present = ops.logical_and(weight > 0, ops.logical_not(ops.isnan(true)))
-        # Replaced before any arithmetic: NaN times a weight of 0 is NaN.
-        true, predicted, weight = (
-            ops.reshape(ops.where(present, values, 0), (-1, 2))[:, _COLUMNS[self.axis]]
-            for values in (true, predicted, weight)
-        )
-        return true, predicted, weight
-
     def result(self) -> Any:
         """The coefficient of all that was added, a scalar in [-1, 1]."""
         true_mean = _ratio(self.true_total, self.weight)
@@ -176,9 +188,132 @@ class ConcordanceCorrelation(keras.metrics.Metric):
         rounding = _ROUNDING**2 * ops.abs(true_mean * self.predicted_total)
         return ops.mean(_ratio(covariance, ops.where(spread <= rounding, 0, spread)))
 
+
+class _Mean(_AxisMetric):
+    """A weighted mean over labels. Sums alone are kept, which replicas' parts add up to."""
+
+    def __init__(self, axis: Any, name: str | None, default_name: str, dtype: Any) -> None:
+        super().__init__(axis, name, default_name, dtype)
+        self.weight = self.add_variable((), initializer="zeros", name="weight")
+        self.total = self.add_variable((), initializer="zeros", name="total")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch."""
+        true, predicted, weight = self._columns(y_true, y_pred, sample_weight)
+        self.weight.assign(self.weight + ops.sum(weight))
+        self.total.assign(self.total + ops.sum(weight * self._values(true, predicted)))
+
+    def _values(self, true: Any, predicted: Any) -> Any:
+        """What the mean is taken of, for each label."""
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """The mean of all that was added, a scalar; 0 of nothing."""
+        return _ratio(self.total, self.weight)
+
+
+@keras.saving.register_keras_serializable(package="keras_affect")
+class SignAgreement(_Mean):
+    """The share of labels whose predictions lie on the same side of the scale's middle.
+
+    Known as SAGR. A label in the middle, as neutral's 0 in [-1, 1], agrees with nothing but a
+    prediction in the middle. What is left out is as in `ConcordanceCorrelation`, and so are
+    `y_true`, `y_pred` and `sample_weight`. A NaN prediction agrees with no label.
+
+    Args:
+        axis: `"valence"`, `"arousal"`, or None for the labels of both.
+        scale: Of targets and predictions: a name in `emotions.SCALES` ("unit" is [-1, 1], "five"
+            [-5, 5]) or a pair (lowest, highest).
+        name: Name of the metric. Defaults to `"sign_agreement"`, with `"_valence"` or `"_arousal"`
+            behind it where an axis is chosen.
+        dtype: Data type of the statistics. Defaults to `keras.backend.floatx()`.
+
+    Raises:
+        ValueError: If `axis` is none of the three, `scale` is not known, or targets or
+            predictions are not `(..., 2)`.
+
+    Reference:
+        Nicolaou, Gunes and Pantic 2011, "Continuous prediction of spontaneous affect from
+        multiple cues and modalities in valence-arousal space", IEEE Transactions on Affective
+        Computing 2, 92-105.
+    """
+
+    def __init__(
+        self,
+        axis: Literal["valence", "arousal"] | None = None,
+        scale: str | Sequence[float] = "unit",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(axis, name, "sign_agreement", dtype)
+        self.scale = scale
+        self._middle = sum(emotions.scale_bounds(scale)) / 2
+        self._direction = "up"
+
+    def _values(self, true: Any, predicted: Any) -> Any:
+        signs = (ops.sign(values - self._middle) for values in (true, predicted))
+        return ops.cast(ops.equal(*signs), self.dtype)
+
     def get_config(self) -> dict[str, Any]:
         """The arguments, as `from_config` takes them."""
-        return {**super().get_config(), "axis": self.axis}
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="keras_affect")
+class RootMeanSquaredError(_Mean):
+    """The root of the mean squared error of valence, arousal or both, over all labels seen.
+
+    What is left out is as in `ConcordanceCorrelation`, and so are `y_true`, `y_pred` and
+    `sample_weight`. A NaN prediction of a target that is there makes the result NaN.
+
+    Args:
+        axis: `"valence"`, `"arousal"`, or None for the labels of both in one mean.
+        source: Scale of targets and predictions: a name in `emotions.SCALES` ("unit" is [-1, 1],
+            "five" [-5, 5]) or a pair (lowest, highest).
+        target: Scale in whose units the error is given, likewise. None for that of `source`.
+        name: Name of the metric. Defaults to `"root_mean_squared_error"`, with `"_valence"` or
+            `"_arousal"` behind it where an axis is chosen.
+        dtype: Data type of the statistics. Defaults to `keras.backend.floatx()`.
+
+    Raises:
+        ValueError: If `axis` is none of the three, a scale is not known, or targets or
+            predictions are not `(..., 2)`.
+
+    Example:
+    ```python
+    # A model in [-1, 1] whose error is read in the units of a scale from -5 to +5.
+    metric = keras_affect.metrics.RootMeanSquaredError("valence", target="five")
+    ```
+    """
+
+    def __init__(
+        self,
+        axis: Literal["valence", "arousal"] | None = None,
+        source: str | Sequence[float] = "unit",
+        target: str | Sequence[float] | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(axis, name, "root_mean_squared_error", dtype)
+        self.source = source
+        self.target = target
+        low, high = emotions.scale_bounds(source, "source")
+        new_low, new_high = (
+            (low, high) if target is None else emotions.scale_bounds(target, "target")
+        )
+        self._unit = (new_high - new_low) / (high - low)
+        self._direction = "down"
+
+    def _values(self, true: Any, predicted: Any) -> Any:
+        return ops.square(predicted - true)
+
+    def result(self) -> Any:
+        """The root over all that was added, a scalar; 0 of nothing."""
+        return self._unit * ops.sqrt(super().result())
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, as `from_config` takes them."""
+        return {**super().get_config(), "source": self.source, "target": self.target}
 
 
 def _ratio(numerator: Any, denominator: Any) -> Any:

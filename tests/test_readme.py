@@ -37,6 +37,8 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+# The README says that it warns.
+@pytest.mark.filterwarnings("ignore:LightweightCNN.* was trained for 8 classes:UserWarning")
 @pytest.mark.parametrize("code", _blocks("python"), ids=lambda code: code.split("\n")[-2][:30])
 def test_python_runs(code, here):
     exec(compile(code, "README.md", "exec"), {})

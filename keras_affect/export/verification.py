@@ -38,12 +38,18 @@ def check_deterministic(model: Any) -> None:
     A layer that does so and doesn't say is found by `check_operators`, which knows no layers.
     """
     for layer in model._flatten_layers():
-        if getattr(layer, "draws_at_inference", False):
+        if not getattr(layer, "draws_at_inference", False):
+            continue
+        if layer is model:
             raise ConversionError(
-                f"{model.name} can't be exported: its layer {layer.name!r} "
-                f"({type(layer).__name__}) draws random numbers at inference; build it with "
-                'inference="mean", the weights are the same. Nothing was written'
+                f"{model.name} can't be exported: {type(layer).__name__} draws random numbers at "
+                "inference; export the model that it averages. Nothing was written"
             )
+        raise ConversionError(
+            f"{model.name} can't be exported: its layer {layer.name!r} "
+            f"({type(layer).__name__}) draws random numbers at inference; build it with "
+            'inference="mean", the weights are the same. Nothing was written'
+        )
 
 
 def check_operators(operators: list[Operator], model: Any) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 
 from keras_affect import emotions
+from keras_affect.models.blocks import drop_connected
 
-__all__ = ["class_names_of", "heads"]
+__all__ = ["class_names_of", "emotion_head", "heads"]
 
 
 def class_names_of(classes: int | Sequence[str]) -> tuple[str, ...]:
@@ -37,13 +38,21 @@ def class_names_of(classes: int | Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def heads(features: Any, class_names: Sequence[str], valence_arousal: bool) -> dict[str, Any]:
+def heads(
+    features: Any,
+    class_names: Sequence[str],
+    valence_arousal: bool,
+    kernel_regularizer: Any = None,
+    drop_connect: float = 0.0,
+) -> dict[str, Any]:
     """The outputs of a model, by name.
 
     Args:
         features: `(batch, channels)`.
         class_names: Names of the classes.
         valence_arousal: Whether there is a second output.
+        kernel_regularizer: Regularizer of the kernels, or None.
+        drop_connect: Rate of DropConnect, in [0, 1).
 
     Returns:
         "emotion", probabilities `(batch, classes)`, and "valence_arousal", `(batch, 2)` in
@@ -51,12 +60,35 @@ def heads(features: Any, class_names: Sequence[str], valence_arousal: bool) -> d
         three digits.
     """
     outputs = {
-        "emotion": keras.layers.Dense(
-            len(class_names), activation="softmax", dtype="float32", name="emotion"
-        )(features)
+        "emotion": emotion_head(
+            features, len(class_names), "emotion", kernel_regularizer, drop_connect
+        )
     }
     if valence_arousal:
-        outputs["valence_arousal"] = keras.layers.Dense(
-            2, activation="tanh", dtype="float32", name="valence_arousal"
-        )(features)
+        layer = keras.layers.Dense(
+            2,
+            activation="tanh",
+            kernel_regularizer=kernel_regularizer,
+            dtype="float32",
+            name="valence_arousal",
+        )
+        outputs["valence_arousal"] = drop_connected(layer, drop_connect)(features)
     return outputs
+
+
+def emotion_head(
+    features: Any,
+    classes: int,
+    name: str,
+    kernel_regularizer: Any = None,
+    drop_connect: float = 0.0,
+) -> Any:
+    """Probabilities `(batch, classes)` from features `(batch, channels)`; arguments as `heads`."""
+    layer = keras.layers.Dense(
+        classes,
+        activation="softmax",
+        kernel_regularizer=kernel_regularizer,
+        dtype="float32",
+        name=name,
+    )
+    return drop_connected(layer, drop_connect)(features)

@@ -35,17 +35,40 @@ def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) 
         return
     entry = catalog.find(architecture, str(weights), "keras")
     path = entry.verified_path()
-    if tuple(entry.config["classes"]) == tuple(model.class_names):
-        load_weights(model, path)
+    trained_for = tuple(entry.config["classes"])
+    # A head of other classes is left out even where it has as many: its columns are other things.
+    is_other_head = model.include_top and trained_for != tuple(model.class_names)
+    left = load_weights(model, path, leave=["emotion"] if is_other_head else [])
+    _adapt_residuals(model, entry.config.get("stochastic_depth", 0.0))
+    if is_other_head:
+        warnings.warn(
+            f"{architecture}(weights={weights!r}) was trained for {len(trained_for)} classes "
+            f"({', '.join(trained_for)}); its backbone is loaded, and {', '.join(left)} stay "
+            "random until trained.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _adapt_residuals(model: Any, trained_rate: float) -> None:
+    """Scale residual branches for another rate of stochastic depth than they were trained at.
+
+    At inference a residual is multiplied by one minus its rate. What stands last in its branch,
+    batch normalisation, is multiplied by the quotient of the two factors: the model then gives at
+    inference what it gave where it was trained.
+    """
+    from keras_affect.layers.stochastic_depth import stochastic_depth_rates
+
+    if model.stochastic_depth == trained_rate:
         return
-    skipped = load_weights(model, path, skip_mismatch=True)
-    warnings.warn(
-        f"{architecture}(weights={weights!r}) was trained for {len(entry.config['classes'])} "
-        f"classes ({', '.join(entry.config['classes'])}); its backbone is loaded, and "
-        f"{', '.join(skipped)} stay random until trained.",
-        UserWarning,
-        stacklevel=3,
+    sums = [layer for layer in model.layers if layer.name.endswith("_add")]
+    rates = (
+        stochastic_depth_rates(len(sums), rate) for rate in (trained_rate, model.stochastic_depth)
     )
+    for layer, before, now in zip(sums, *rates, strict=True):
+        normalization = layer.input[1]._keras_history.operation
+        for variable in (normalization.gamma, normalization.beta):
+            variable.assign(variable * ((1 - before) / (1 - now)))
 
 
 def load(path_or_name: str | Path) -> Any:
@@ -75,12 +98,24 @@ def load(path_or_name: str | Path) -> Any:
         except Exception as error:
             # Keras raises what its zip, json and h5 readers raise.
             raise ValueError(f"{path}: not a Keras model ({error})") from error
-    names = {entry.name for entry in catalog.entries()}
     if path.exists() or path.suffix:
+        names = {entry.name for entry in catalog.entries()}
         raise FileNotFoundError(
             f"{path}: expected a .keras file, a folder of keras-affect train, or a name that "
             f"ships ({', '.join(sorted(names)) or 'none'})"
         )
-    from keras_affect.models.lightweight_cnn import LightweightCNN
+    return _shipped(str(path_or_name))
 
-    return LightweightCNN(weights=str(path_or_name))
+
+def _shipped(name: str) -> Any:
+    """The model that a name was trained with; LightweightCNN's where several have the name."""
+    from keras_affect import models
+
+    owners = [
+        entry.model
+        for entry in catalog.entries()
+        if entry.kind == "keras" and name in (entry.name, entry.name.rpartition("_v")[0])
+    ]
+    owner = owners[0] if owners and "LightweightCNN" not in owners else "LightweightCNN"
+    config = catalog.find(owner, name, "keras").config
+    return getattr(models, owner)(**{**config, "weights": name})

@@ -78,6 +78,7 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self._console = console or Console()
         self._epochs, self._steps, self._done = epochs, steps, epochs_done
+        self._task: Any = None
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -88,14 +89,15 @@ class ProgressBar(keras.callbacks.Callback):
         )
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Show the bar."""
-        self._task = self._bar.add_task(
-            "train",
-            total=self._epochs * self._steps,
-            completed=self._done * self._steps,
-            epoch=self._done + 1,
-            epochs=self._epochs,
-        )
+        """Show the bar; it goes on where a training has a second part."""
+        if self._task is None:
+            self._task = self._bar.add_task(
+                "train",
+                total=self._epochs * self._steps,
+                completed=self._done * self._steps,
+                epoch=self._done + 1,
+                epochs=self._epochs,
+            )
         self._bar.start()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -106,12 +108,11 @@ class ProgressBar(keras.callbacks.Callback):
         """Print the epoch's line."""
         logs = logs or {}
         parts = [f"epoch {epoch + 1}/{self._epochs}", f"loss {logs.get('loss', 0):.4f}"]
-        for key, label in (
-            ("emotion_accuracy", "accuracy"),
-            ("val_emotion_accuracy", "valid accuracy"),
-        ):
-            if key in logs:
-                parts.append(f"{label} {logs[key]:.2%}")
+        for prefix, label in (("", "accuracy"), ("val_", "valid accuracy")):
+            # Of a model with one output Keras leaves the output's name away.
+            for key in (f"{prefix}emotion_accuracy", f"{prefix}accuracy"):
+                if key in logs:
+                    parts.append(f"{label} {logs[key]:.2%}")
         self._bar.console.print("  ".join(parts), highlight=False)
         self._bar.update(self._task, epoch=min(epoch + 2, self._epochs))
 

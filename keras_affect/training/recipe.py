@@ -10,11 +10,12 @@ from typing import Any
 
 from keras_affect._arguments import invalid
 from keras_affect._files import written_whole
+from keras_affect.weights import architectures
 
 __all__ = ["Recipe"]
 
 _CHOICES = {
-    "model": ("LightweightCNN",),
+    "model": tuple(row.name for row in architectures.architectures()),
     "labels": ("distribution", "majority", "drawn", "outlier_free"),
     "augmentation": ("none", "light", "strong", "camera"),
     "dtype": ("float32", "mixed_bfloat16"),
@@ -24,6 +25,7 @@ _CHOICES = {
 _RANGES: dict[str, tuple[float, float]] = {
     "width": (0.1, 8.0),
     "dropout": (0.0, 1.0),
+    "stochastic_depth": (0.0, 1.0),
     "mixup": (0.0, 100.0),
     "epochs": (1, 100_000),
     "batch_size": (1, 100_000),
@@ -43,7 +45,9 @@ class Recipe:
     Attributes:
         model: The class in `keras_affect.models`.
         width: Factor on its channels.
-        dropout: Rate of dropout before the heads, in [0, 1).
+        dropout: Rate of dropout where the architecture has it, in [0, 1).
+        stochastic_depth: Rate of leaving out the last residual branch, in [0, 1); 0 for models
+            without residual branches.
         labels: The rule for the labels, see `datasets.ferplus.load`.
         drop_duplicates: Whether to leave out train pictures that stand pixel for pixel in valid,
             without which choosing by the valid score would be choosing what was learnt by heart.
@@ -68,6 +72,7 @@ class Recipe:
     model: str = "LightweightCNN"
     width: float = 1.0
     dropout: float = 0.3
+    stochastic_depth: float = 0.0
     labels: str = "outlier_free"
     drop_duplicates: bool = True
     augmentation: str = "strong"

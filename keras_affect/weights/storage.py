@@ -14,7 +14,7 @@ the order in which a process made its layers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ def variables_by_key(model: Any) -> dict[str, Any]:
 
     The layer's name and not the whole path: the path begins with the model's own name where the
     model is a subclass or was put inside another, and that name is numbered anew in each process.
+    Where a layer is wrapped in DropConnect it is the name of the layer within: weights that were
+    trained so fit the network without.
 
     Args:
         model: A built Keras model. States of random generators are not among its weights.
@@ -45,9 +47,14 @@ def variables_by_key(model: Any) -> dict[str, Any]:
     Raises:
         ValueError: If two variables get the same key, or one belongs to no layer.
     """
+    from keras_affect.layers.drop_connect import DropConnect
+
     found: dict[str, Any] = {}
     for layer in model.layers:
-        for variable in layer.weights:
+        weights = layer.weights
+        if isinstance(layer, DropConnect):
+            layer = layer.layer
+        for variable in weights:
             parts = variable.path.split("/")
             # The last part is the variable's own name, which may be equal to the layer's.
             inner = parts[:-1]
@@ -108,7 +115,9 @@ def save_weights_float16(model: Any, path: str | Path, overwrite: bool = False) 
             file.create_dataset(key, data=array)
 
 
-def load_weights(model: Any, path: str | Path, skip_mismatch: bool = False) -> list[str]:
+def load_weights(
+    model: Any, path: str | Path, skip_mismatch: bool = False, leave: Collection[str] = ()
+) -> list[str]:
     """Fill a model from a file of `save_weights_float16`; all of it, or on an error nothing.
 
     What the file holds beyond the model's weights (a head that the model lacks) is left out.
@@ -118,6 +127,7 @@ def load_weights(model: Any, path: str | Path, skip_mismatch: bool = False) -> l
         path: The file.
         skip_mismatch: Whether weights that the file lacks, or holds in another shape, stay as
             they are. Otherwise they are an error.
+        leave: Names of layers whose weights stay as they are, whatever the file holds.
 
     Returns:
         The names (``layer/variable``) of the model's weights that stayed as they were.
@@ -133,7 +143,9 @@ def load_weights(model: Any, path: str | Path, skip_mismatch: bool = False) -> l
     skipped: list[str] = []
     for key, variable in variables_by_key(model).items():
         array = arrays.get(key)
-        if array is not None and array.shape == tuple(variable.shape):
+        if key.split("/")[0] in leave:
+            skipped.append(key)
+        elif array is not None and array.shape == tuple(variable.shape):
             chosen.append((variable, array))
         elif skip_mismatch:
             skipped.append(key)

@@ -1,4 +1,4 @@
-"""One specimen or more of every public layer, initializer, metric and augmentation.
+"""One specimen or more of every public layer, initializer, loss, metric and augmentation.
 
 What stands here runs through all tests of this folder, and `test_enumeration.py` fails for a
 public name that does not.
@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers as keras_layers
 
-from keras_affect import augmentation, initializers, layers, metrics
+from keras_affect import augmentation, initializers, layers, losses, metrics
 
 #: Values of `jit_compile` that a step is tried with. PyTorch's compiler is no XLA. JAX is always
 #: compiled by those who train with it; without, it takes a minute a network.
@@ -168,7 +168,29 @@ INITIALIZERS: dict[str, Callable[..., Any]] = {
 METRICS: dict[str, Callable[[], Any]] = {
     "metrics.ConcordanceCorrelation": lambda: metrics.ConcordanceCorrelation(),
     "metrics.ConcordanceCorrelation, arousal": lambda: metrics.ConcordanceCorrelation("arousal"),
+    "metrics.RootMeanSquaredError": lambda: metrics.RootMeanSquaredError(),
+    "metrics.RootMeanSquaredError, valence": lambda: metrics.RootMeanSquaredError(
+        "valence", target="five"
+    ),
+    "metrics.SignAgreement": lambda: metrics.SignAgreement(),
+    "metrics.SignAgreement, arousal": lambda: metrics.SignAgreement("arousal", scale="five"),
 }
+
+LOSSES: dict[str, Callable[[], Any]] = {
+    "losses.ConcordanceLoss": lambda: losses.ConcordanceLoss(),
+    "losses.LabelDistributionLoss": lambda: losses.LabelDistributionLoss(),
+    "losses.LabelDistributionLoss, majority": lambda: losses.LabelDistributionLoss("majority"),
+    "losses.LabelDistributionLoss, multi_label": lambda: losses.LabelDistributionLoss(
+        "multi_label", 0.2
+    ),
+    "losses.MaskedCategoricalCrossentropy": lambda: losses.MaskedCategoricalCrossentropy(),
+    "losses.MaskedCategoricalCrossentropy, smoothed": lambda: losses.MaskedCategoricalCrossentropy(
+        0.1
+    ),
+    "losses.MaskedMeanSquaredError": lambda: losses.MaskedMeanSquaredError(),
+}
+#: Those of valence and arousal; the others are of emotion.
+LOSSES_OF_POINTS = {"losses.ConcordanceLoss", "losses.MaskedMeanSquaredError"}
 
 #: Tested in tests/contract/test_augmentation.py, since they are no layers.
 CALLABLES = {"augmentation.Mixup", "augmentation.FacePipeline"}

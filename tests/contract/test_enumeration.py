@@ -33,7 +33,7 @@ def public_names() -> set[str]:
 
 
 def test_every_public_name_has_a_specimen():
-    labels = {*specimens.LAYERS, *specimens.INITIALIZERS, *specimens.METRICS}
+    labels = {*specimens.LAYERS, *specimens.INITIALIZERS, *specimens.METRICS, *specimens.LOSSES}
     covered = {specimens.name_of(label) for label in labels}
     assert covered | specimens.CALLABLES | set(specimens.FUNCTIONS) == public_names()
 
@@ -49,9 +49,14 @@ def test_a_specimen_is_of_what_it_says():
     for label, specimen in specimens.LAYERS.items():
         made = type(specimen.make(seed=1))
         assert f"{made.__module__.split('.')[1]}.{made.__name__}" == specimens.name_of(label)
-    for label, make in {**specimens.INITIALIZERS, **specimens.METRICS}.items():
+    for label, make in {
+        **specimens.INITIALIZERS,
+        **specimens.METRICS,
+        **specimens.LOSSES,
+    }.items():
         made = type(make())
         assert f"{made.__module__.split('.')[1]}.{made.__name__}" == specimens.name_of(label)
+    assert set(specimens.LOSSES) >= specimens.LOSSES_OF_POINTS
 
 
 def test_every_class_with_a_configuration_is_registered():

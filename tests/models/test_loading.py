@@ -1,14 +1,16 @@
 import hashlib
+import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from keras_affect import models
 from keras_affect.models import LightweightCNN
 from keras_affect.weights import catalog
-from keras_affect.weights.storage import save_weights_float16
+from keras_affect.weights.storage import load_weights, save_weights_float16
 
 
 @pytest.fixture
@@ -84,6 +86,29 @@ def test_other_classes_keep_the_backbone_and_warn(shipped):
     assert np.asarray(other.get_layer("emotion").kernel).shape == (88, 2)
 
 
+def test_a_head_of_other_names_is_left_out_though_it_has_as_many(shipped):
+    names = [f"other_{i}" for i in range(8)]
+    with pytest.warns(UserWarning, match=r"emotion/kernel, emotion/bias stay random"):
+        other = LightweightCNN(weights="tiny", classes=names)
+    assert not bias_of(other).any()
+    assert bias_of(LightweightCNN(weights="tiny")).all()
+
+
+@pytest.mark.parametrize("classes", [8, 3])
+def test_a_name_never_leaves_a_backbone_random(shipped, classes):
+    for other in ({"width": 0.5}, {"input_shape": (48, 48, 3)}):
+        with pytest.raises(ValueError, match=r"tiny_v2\.weights\.h5: stem_conv/kernel has shape"):
+            LightweightCNN(weights="tiny", classes=classes, **other)
+
+
+def test_features_of_a_name_that_ships(shipped):
+    whole = LightweightCNN(weights="tiny")
+    features = LightweightCNN(weights="tiny", classes=3, include_top=False, pooling="avg")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 48, 48, 1)).astype(np.float32)
+    pooled = keras.Model(whole.input, whole.get_layer("pool").output)
+    np.testing.assert_array_equal(np.asarray(features(images)), np.asarray(pooled(images)))
+
+
 def test_path_with_other_classes_needs_leave(shipped):
     path = str(shipped / "tiny_v1.weights.h5")
     np.testing.assert_array_equal(
@@ -101,6 +126,38 @@ def test_load_takes_files_folders_and_names(shipped, tmp_path):
     model.save(run / "model.keras")
     for source in (run, run / "model.keras", "tiny"):
         np.testing.assert_array_equal(bias_of(models.load(source)), bias_of(model))
+
+
+def test_load_takes_the_arguments_that_a_name_was_trained_with(tmp_path, monkeypatch):
+    rows = []
+    for model in (
+        LightweightCNN(weights=None, width=0.25, stochastic_depth=0.2),
+        models.ResNet18(weights=None, width=0.125, valence_arousal=False, activation="silu"),
+    ):
+        path = tmp_path / f"{model.name}_own_v1.weights.h5"
+        save_weights_float16(model, path)
+        rows.append(
+            catalog.Entry(
+                model=type(model).__name__,
+                name=f"{model.name}_own_v1",
+                kind="keras",
+                file=path.name,
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                size=path.stat().st_size,
+                config=json.loads(json.dumps(model.get_config())),
+                scores={},
+                data="",
+                licence="",
+            )
+        )
+    monkeypatch.setattr(catalog, "FOLDER", tmp_path)
+    monkeypatch.setattr(catalog, "entries", lambda: tuple(rows))
+    for row in rows:
+        for name in (row.name, row.name.removesuffix("_v1")):
+            loaded = models.load(name)
+            assert type(loaded).__name__ == row.model
+            assert loaded.get_config() == row.config
+            load_weights(loaded, tmp_path / row.file)  # fits: same width, same heads
 
 
 def test_load_needs_nothing_of_the_training(tmp_path):

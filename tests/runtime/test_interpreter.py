@@ -46,6 +46,33 @@ def test_outputs_are_those_of_keras(kind, tolerance, request):
     assert found["valence_arousal"].std(axis=0).min() > 0.1
 
 
+def test_uncertain_below(int8_interpreter):
+    images = tiny_models.faces(12)
+    sure = int8_interpreter.predict(images)
+    certainties = sorted(prediction.certainty for prediction in sure)
+    threshold = certainties[6]
+    assert certainties[5] < threshold  # else this test could not fail
+    found = int8_interpreter.predict(images, uncertain_below=threshold)
+    for before, after in zip(sure, found, strict=True):
+        assert after.certainty == before.certainty
+        assert after.probabilities == before.probabilities
+        expected = before.emotion if before.certainty >= threshold else "uncertain"
+        assert after.emotion == expected
+    assert 0 < sum(one.emotion == "uncertain" for one in found) < 12
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", True])
+def test_uncertain_below_what(int8_interpreter, value):
+    image = tiny_models.faces(1)[0]
+    for call in (int8_interpreter.predict, int8_interpreter.predict_faces):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is compared
+            call(image, uncertain_below=value)
+        assert str(caught.value) == (
+            "Invalid value for argument `uncertain_below`. Expected a number in [0, 1]. "
+            f"Received: uncertain_below={value!r}"
+        )
+
+
 def test_predictions_are_the_outputs_by_name(int8_interpreter):
     images = tiny_models.faces(6)
     outputs = int8_interpreter.run(images)
@@ -72,19 +99,19 @@ def test_floats_between_whole_numbers_reach_a_float_model(interpreter):
 
 def test_quantized_input_of_any_scale_is_filled_rightly():
     """Calibration without 0 and 255 gives such scales; raw steps would be misread in silence."""
-    from keras_affect.runtime.interpreter import _dequantized, _quantized
+    from keras_affect.runtime.model_file import dequantized, quantized
 
     pixels = np.array([0, 20, 101, 200, 255], np.uint8)
     for dtype, scale, zero_point in ((np.uint8, 0.8, 0), (np.int8, 1.0, -128), (np.uint8, 2.0, 3)):
         details = {"dtype": dtype, "quantization": (scale, zero_point)}
-        steps = _quantized(pixels, details)
+        steps = quantized(pixels, details)
         limits = np.iinfo(dtype)
         low, high = ((limit - zero_point) * scale for limit in (limits.min, limits.max))
         assert steps.dtype == dtype
         expected = np.clip(pixels, low, high)
-        assert abs(_dequantized(steps, details) - expected).max() <= scale / 2
+        assert abs(dequantized(steps, details) - expected).max() <= scale / 2
     fractions = np.array([0.4, 0.6, 254.7], np.float32)
-    assert _quantized(fractions, {"dtype": np.uint8, "quantization": (1.0, 0)}).tolist() == [
+    assert quantized(fractions, {"dtype": np.uint8, "quantization": (1.0, 0)}).tolist() == [
         0,
         1,
         255,

@@ -1,0 +1,99 @@
+"""What each architecture costs, at its default arguments. No Keras in here.
+
+The facts stand in ``architectures.json`` beside this file, which ``tools/model_table.py`` writes
+by building, counting, exporting and timing each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_affect.weights import catalog
+
+__all__ = ["Architecture", "architectures", "matching"]
+
+FILE = Path(__file__).with_name("architectures.json")
+
+#: What people look for who do not know a name yet; patterns match these too.
+_KEYWORDS: Mapping[str, tuple[str, ...]] = {
+    "LightweightCNN": ("lite", "small", "mobile"),
+    "VGG13": ("ferplus",),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One class of `keras_affect.models`, at 48x48x1 with eight emotions and two heads.
+
+    Attributes:
+        name: The class.
+        parameters: Numbers in its weights, statistics of batch normalisation among them.
+        multiply_adds: Of convolutions and dense layers, for one picture.
+        int8_bytes: Size of its ``.tflite`` in full int8.
+        int8_milliseconds: Median time of that for one picture on one thread, or None where it was
+            not measured.
+        measured_on: The processor that was measured on, or None.
+    """
+
+    name: str
+    parameters: int
+    multiply_adds: int
+    int8_bytes: int
+    int8_milliseconds: float | None
+    measured_on: str | None
+
+    @property
+    def shipped(self) -> tuple[catalog.Entry, ...]:
+        """Its weights for Keras that ship, in the catalog's order."""
+        return tuple(
+            entry
+            for entry in catalog.entries()
+            if entry.model == self.name and entry.kind == "keras"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The facts for JSON, with the accuracy on FER+ valid of each weights that ship."""
+        weights = {entry.name: entry.scores["accuracy"] for entry in self.shipped}
+        return {**dataclasses.asdict(self), "weights": weights}
+
+
+@functools.cache
+def architectures() -> tuple[Architecture, ...]:
+    """All architectures, from few multiply-adds to many."""
+    rows: Any = json.loads(FILE.read_text(encoding="utf-8"))
+    return tuple(sorted((Architecture(**row) for row in rows), key=lambda row: row.multiply_adds))
+
+
+def matching(pattern: str = "*") -> list[Architecture]:
+    """Architectures of which a name fits, from few multiply-adds to many.
+
+    Args:
+        pattern: As file names are matched, with ``*`` and ``?``, whatever the case. It is compared
+            with the class's name, with its words for what it is ("lite"), and with its weights
+            that ship, as "LightweightCNN.ferplus_v1".
+
+    Raises:
+        ValueError: If `pattern` is not text.
+    """
+    if not isinstance(pattern, str):
+        raise ValueError(
+            "Invalid value for argument `pattern`. Expected text, as '*lite*'. "
+            f"Received: pattern={pattern!r}"
+        )
+    return [row for row in architectures() if any(_fits(name, pattern) for name in _names(row))]
+
+
+def _names(row: Architecture) -> list[str]:
+    shipped = [f"{row.name}.{entry.name}" for entry in row.shipped]
+    return [row.name, *_KEYWORDS.get(row.name, ()), *shipped]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name.lower(), pattern.lower())

@@ -1,0 +1,144 @@
+"""Parameters and multiply-adds of each architecture, by hand from the papers' tables.
+
+At 48x48x1 with eight classes. Nothing here asks Keras or the package.
+"""
+
+from __future__ import annotations
+
+
+class Count:
+    """Adds up layers: `parameters`, and `multiply_adds` of convolutions and dense layers."""
+
+    def __init__(self) -> None:
+        self.parameters = 0
+        self.multiply_adds = 0
+
+    def convolution(self, kernel: int, before: int, after: int, side: int, normalized: bool) -> int:
+        """A square kernel whose outputs are `side` x `side`; a bias, or four numbers a channel."""
+        weights = kernel * kernel * before * after
+        self.parameters += weights + (4 if normalized else 1) * after
+        self.multiply_adds += weights * side * side
+        return after
+
+    def dense(self, before: int, after: int) -> int:
+        self.parameters += (before + 1) * after
+        self.multiply_adds += before * after
+        return after
+
+    def heads(self, features: int) -> tuple[int, int]:
+        self.dense(features, 8)
+        self.dense(features, 2)
+        return self.parameters, self.multiply_adds
+
+
+def lightweight_cnn() -> tuple[int, int]:
+    count = Count()
+    before = count.convolution(3, 1, 32, 48, True)
+    for after, side in ((32, 24), (64, 12), (88, 6)):
+        if after != before:
+            count.convolution(1, before, after, side, True)
+        count.convolution(3, before, after, side, True)
+        for _ in range(3):
+            count.convolution(3, after, after, side, True)
+        before = after
+    return count.heads(before)
+
+
+def resnet18() -> tuple[int, int]:
+    count = Count()
+    before = count.convolution(7, 1, 64, 48, True)
+    for after, side in ((64, 24), (128, 12), (256, 6), (512, 3)):
+        if after != before:
+            count.convolution(1, before, after, side, True)
+        for source in (before, after, after, after):
+            count.convolution(3, source, after, side, True)
+        before = after
+    return count.heads(before)
+
+
+def resnet50() -> tuple[int, int]:
+    count = Count()
+    before = count.convolution(7, 1, 64, 48, True)
+    for narrow, blocks, side in ((64, 3, 24), (128, 4, 12), (256, 6, 6), (512, 3, 3)):
+        count.convolution(1, before, 4 * narrow, side, True)
+        for _ in range(blocks):
+            count.convolution(1, before, narrow, side, True)
+            count.convolution(3, narrow, narrow, side, True)
+            before = count.convolution(1, narrow, 4 * narrow, side, True)
+    return count.heads(before)
+
+
+def alexnet() -> tuple[int, int]:
+    count = Count()
+    # 48 -> 24 by the stride; 11, 5, 2 by windows of three at stride two.
+    count.convolution(11, 1, 96, 24, True)
+    count.convolution(5, 96, 256, 11, True)
+    count.convolution(3, 256, 384, 5, False)
+    count.convolution(3, 384, 384, 5, False)
+    count.convolution(3, 384, 256, 5, False)
+    count.dense(2 * 2 * 256, 4096)
+    return count.heads(count.dense(4096, 4096))
+
+
+def _vgg(groups: tuple[tuple[int, int], ...], side: int, units: int) -> tuple[int, int]:
+    count = Count()
+    before = 1
+    for channels, convolutions in groups:
+        for _ in range(convolutions):
+            before = count.convolution(3, before, channels, side, False)
+        side //= 2
+    count.dense(side * side * before, units)
+    return count.heads(count.dense(units, units))
+
+
+def vgg13() -> tuple[int, int]:
+    return _vgg(((64, 2), (128, 2), (256, 3), (256, 3)), 64, 1024)
+
+
+def vgg16() -> tuple[int, int]:
+    return _vgg(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), 48, 4096)
+
+
+def googlenet() -> tuple[int, int]:
+    count = Count()
+    count.convolution(7, 1, 64, 48, True)
+    count.convolution(1, 64, 64, 24, False)
+    before = count.convolution(3, 64, 192, 24, True)
+    # Columns of the paper's table 1: #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj.
+    for side, row in (
+        (12, (64, 96, 128, 16, 32, 32)),
+        (12, (128, 128, 192, 32, 96, 64)),
+        (6, (192, 96, 208, 16, 48, 64)),
+        (6, (160, 112, 224, 24, 64, 64)),
+        (6, (128, 128, 256, 24, 64, 64)),
+        (6, (112, 144, 288, 32, 64, 64)),
+        (6, (256, 160, 320, 32, 128, 128)),
+        (3, (256, 160, 320, 32, 128, 128)),
+        (3, (384, 192, 384, 48, 128, 128)),
+    ):
+        one, before_three, three, before_five, five, pooled = row
+        count.convolution(1, before, one, side, False)
+        count.convolution(1, before, before_three, side, False)
+        count.convolution(3, before_three, three, side, False)
+        count.convolution(1, before, before_five, side, False)
+        count.convolution(5, before_five, five, side, False)
+        count.convolution(1, before, pooled, side, False)
+        before = one + three + five + pooled
+    return count.heads(before)
+
+
+COUNTS = {
+    "AlexNet": alexnet,
+    "GoogLeNet": googlenet,
+    "LightweightCNN": lightweight_cnn,
+    "ResNet18": resnet18,
+    "ResNet50": resnet50,
+    "VGG13": vgg13,
+    "VGG16": vgg16,
+}
+
+
+if __name__ == "__main__":
+    for name, by_hand in COUNTS.items():
+        parameters, multiply_adds = by_hand()
+        print(f"{name}: {parameters:,} parameters, {multiply_adds / 1e6:.1f} million multiply-adds")

@@ -1,0 +1,117 @@
+"""Write keras_affect/weights/architectures.json: what each architecture costs.
+
+    python tools/model_table.py             # sizes alone; times that were measured stay
+    python tools/model_table.py --time      # times too: on a machine that does nothing else
+
+Builds each class of `keras_affect.models` at its default arguments with random weights, counts
+parameters and multiply-adds, exports it to int8 and, with --time, runs that on one thread. Takes
+about five minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+from keras_affect import models
+from keras_affect._files import written_whole
+from keras_affect.export import to_litert
+from keras_affect.weights import architectures
+from keras_affect.weights.architectures import Architecture
+
+# Runs before the clock starts, and runs of which the median is taken.
+WARM_UP = 20
+RUNS = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--time", action="store_true", help="measure int8 on one thread")
+    options = parser.parse_args()
+    before = {}
+    if architectures.FILE.is_file():
+        before = {row.name: row for row in architectures.architectures()}
+    rows = []
+    for name in sorted(vars(models)):
+        if inspect.isclass(getattr(models, name)):
+            print(name, flush=True)
+            rows.append(_measured(name, before.get(name), options.time))
+    with written_whole(architectures.FILE, overwrite=True) as beside:
+        text = json.dumps([dataclasses.asdict(row) for row in rows], indent=2)
+        beside.write_text(text + "\n", encoding="utf-8")
+
+
+def _measured(name: str, before: Architecture | None, timed: bool) -> Architecture:
+    model = getattr(models, name)(weights=None)
+    # What int8 takes in bytes does not depend on the numbers.
+    noise = np.random.default_rng(0).integers(0, 256, (8, *model.input_shape[1:]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        to_litert(model, path, "int8", calibration=noise.astype(np.float32))
+        size = path.stat().st_size
+        milliseconds = before.int8_milliseconds if before else None
+        processor = before.measured_on if before else None
+        if timed:
+            milliseconds, processor = _milliseconds(path), _processor()
+    return Architecture(
+        name=name,
+        parameters=model.count_params(),
+        multiply_adds=_multiply_adds(model),
+        int8_bytes=size,
+        int8_milliseconds=milliseconds,
+        measured_on=processor,
+    )
+
+
+def _multiply_adds(model: Any) -> int:
+    import keras
+
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            total += int(np.prod(layer.kernel.shape)) * int(np.prod(layer.output.shape[1:3]))
+        elif isinstance(layer, keras.layers.Dense):
+            total += int(np.prod(layer.kernel.shape))
+    return total
+
+
+def _milliseconds(path: Path) -> float:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    (given,) = interpreter.get_input_details()
+    picture = np.random.default_rng(0).integers(0, 256, given["shape"]).astype(given["dtype"])
+    times = []
+    for run in range(WARM_UP + RUNS):
+        interpreter.set_tensor(given["index"], picture)
+        start = time.perf_counter()
+        interpreter.invoke()
+        if run >= WARM_UP:
+            times.append(time.perf_counter() - start)
+    return round(1e3 * statistics.median(times), 3)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    raise OSError("/proc/cpuinfo: names no processor")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,8 @@ Writes into keras_affect/weights/:
   float32. The run's model is then filled from this file, and everything below is made from that:
   the two files that ship are one model, and the scores are those of the rounded weights.
 - MODEL_NAME_int8.tflite: full int8, calibrated on 512 images of FER+ train.
-- catalog.json: an entry for each, with hash, size, configuration, and its score on FER+ valid.
+- catalog.json: an entry for each, with hash, size, configuration, its score on FER+ valid, and how
+  many pictures it was trained on: those that the run's recipe takes of the data.
 
 A name that ships stays what it was: an existing one is refused unless --overwrite is given.
 Takes about two minutes on two cores.
@@ -30,6 +31,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +40,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from keras_affect import evaluation, models
 from keras_affect._files import written_whole
+from keras_affect.datasets import ferplus
 from keras_affect.export import ExportReport, calibration, to_litert
+from keras_affect.training import Recipe
 from keras_affect.weights import catalog
 from keras_affect.weights.storage import load_weights, save_weights_float16
 
-DATA = (
-    "FER+ train: 28,561 pictures of FER2013 (Goodfellow et al. 2013) with ten crowd votes each "
-    "(Barsoum et al. 2016); no picture is in this package"
-)
 LICENCE = "Apache-2.0"
 
 
@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
             f"Received: name={options.name!r}"
         )
     trained = models.load(options.run)
+    data = _data(options.run, options.data)
     architecture = type(trained).__name__
     shipped = json.loads((options.out / "catalog.json").read_text(encoding="utf-8"))
     others = [row for row in shipped if (row["model"], row["name"]) != (architecture, options.name)]
@@ -87,11 +88,11 @@ def main(arguments: list[str] | None = None) -> None:
         scores = evaluation.evaluate(model, options.data, split="valid")
 
         print(f"{litert.name}: exporting and scoring", flush=True)
-        report = _export(model, options.name, options.data, litert)
+        report = _export(model, options.name, data, options.data, litert)
         litert_scores = evaluation.evaluate(litert, options.data, split="valid")
         print(dataclasses.replace(report, path=litert.name))
 
-        facts = {"model": architecture, "name": options.name, "config": config}
+        facts = {"model": architecture, "name": options.name, "config": config, "data": data}
         entries = [
             _entry(weights, kind="keras", scores=scores, **facts),
             _entry(litert, kind="litert", scores=litert_scores, **facts),
@@ -99,27 +100,55 @@ def main(arguments: list[str] | None = None) -> None:
         for file in (weights, litert):
             file.replace(options.out / file.name)
     rows = others + [dataclasses.asdict(entry) for entry in entries]
-    rows.sort(key=lambda row: (row["model"], row["name"], row["kind"]))
+    rows.sort(key=lambda row: (row["model"], *catalog.version(row["name"]), row["kind"]))
     with written_whole(options.out / "catalog.json", overwrite=True) as beside:
         beside.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     for entry in entries:
         print(f"{entry.file}: {entry.size:,} bytes, accuracy {entry.scores['accuracy']:.2%}")
 
 
-def _export(model: Any, name: str, data: str, path: Path) -> ExportReport:
-    """The int8 file of a model whose weights ship under a name."""
+def _data(run: Path, root: str) -> str:
+    """What a run learnt from, as its recipe and those of the runs behind it take it."""
+    said = []
+    for recipe in _recipes(run):
+        without = "valid" if recipe.drop_duplicates else None
+        pictures = len(ferplus.labelled(root, "train", recipe.labels, drop_duplicates=without).data)
+        apart = ", without those that stand in valid too" if without else ""
+        text = (
+            f"FER+ train: {pictures:,} pictures of FER2013 (Goodfellow et al. 2013){apart}, with "
+            "ten crowd votes each (Barsoum et al. 2016)"
+        )
+        if text not in said:
+            said.append(text)
+    return f"{'; '.join(said)}; no picture is in this package"
+
+
+def _recipes(run: Path) -> Iterator[Recipe]:
+    """A run's recipe, then those of the runs that it started from or was taught by."""
+    file = run / "recipe.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file; a folder of keras-affect train has one")
+    recipe = Recipe.load(file)
+    yield recipe
+    for source in filter(None, (recipe.start_from, *getattr(recipe, "teachers", ()))):
+        # A relative one starts where the training was run: there, runs stood beside each other.
+        yield from _recipes(run.resolve().parent / Path(source).name)
+
+
+def _export(model: Any, name: str, data: str, root: str, path: Path) -> ExportReport:
+    """The int8 file of a model whose weights ship under a name, and what it learnt from."""
     return to_litert(
         model,
         path,
         "int8",
-        calibration=calibration.from_ferplus(data),
+        calibration=calibration.from_ferplus(root),
         description=f"{type(model).__name__} {name}: {model.count_params():,} parameters, "
-        f"trained on {DATA}",
+        f"trained on {data}",
         licence=LICENCE,
     )
 
 
-def _rebuild(out: Path, data: str) -> None:
+def _rebuild(out: Path, root: str) -> None:
     """Every shipped .tflite once more, beside the one that ships."""
     rows = json.loads((out / "catalog.json").read_text(encoding="utf-8"))
     shipped = [catalog.Entry(**row) for row in rows]
@@ -130,7 +159,7 @@ def _rebuild(out: Path, data: str) -> None:
         load_weights(model, out / weights[entry.model, entry.name].file)
         with tempfile.TemporaryDirectory(prefix="keras_affect_") as scratch:
             again = Path(scratch) / entry.file
-            _export(model, entry.name, data, again)
+            _export(model, entry.name, entry.data, root, again)
             is_same = again.read_bytes() == (out / entry.file).read_bytes()
         print(f"{entry.file}: {'the same bytes' if is_same else 'other bytes'}", flush=True)
         if not is_same:
@@ -143,7 +172,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", help="a folder of keras-affect train, or a .keras file")
+    parser.add_argument("--run", type=Path, help="a folder of keras-affect train")
     parser.add_argument("--data", required=True, help="FER+, train and valid")
     parser.add_argument(
         "--rebuild", action="store_true", help="make what ships again, and compare the bytes"
@@ -160,7 +189,6 @@ def _entry(path: Path, **facts: Any) -> catalog.Entry:
         file=path.name,
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
-        data=DATA,
         licence=LICENCE,
         **facts,
     )

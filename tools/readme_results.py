@@ -3,8 +3,9 @@
     python tools/readme_results.py --run runs/ferplus_v1 --data PATH/TO/FERPLUS
 
 Evaluates the run anew, exports it, reads matplotlib's public-domain portrait with the file that
-it exported, and takes the training's own output from its log. What stands between the README's
-markers is replaced; nothing in it is typed by hand.
+it exported, and takes the training's own output from its log. What each quantization costs is
+taken from export/reports, which export/report_all.py writes before. What stands between the
+README's markers is replaced; nothing in it is typed by hand.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -28,6 +30,7 @@ from keras_affect.training import Recipe
 from keras_affect.weights import catalog
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+REPORTS = REPOSITORY / "export" / "reports"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
@@ -42,6 +45,7 @@ def main() -> None:
             "`python tools/readme_results.py --run runs/NAME --data PATH/TO/FERPLUS` writes this "
             "section.",
             *_shipped(),
+            *_quantizations(),
             *_transcript(options.run.resolve(), options.data.resolve()),
         ]
     )
@@ -82,13 +86,42 @@ def _shipped() -> list[str]:
     images = catalog.entries()[0].scores["images"]
     return [
         "### The weights that ship",
-        f"LightweightCNN, scored on FER+ valid by the official rule: {images:,} images, eight "
-        "emotions. Duplicates are images that stand pixel for pixel in train; this model was "
-        "trained without those. Cross-entropy is against the votes without outliers, whose own "
-        f"entropy, {floor:.3f}, no model goes below. Valence and arousal are compared with what "
-        "the votes imply, not with human ratings.",
+        f"Scored on FER+ valid by the official rule: {images:,} images, eight emotions. Duplicates "
+        "are images that stand pixel for pixel in train; training left those out. Cross-entropy is "
+        f"against the votes without outliers, whose own entropy, {floor:.3f}, no model goes below. "
+        "Valence and arousal are compared with what the votes imply, not with human ratings.",
         table,
     ]
+
+
+def _quantizations() -> list[str]:
+    entry = catalog.find("LightweightCNN", "ferplus", "keras")
+    folder = REPORTS / entry.file.removesuffix(".weights.h5")
+    reports = json.loads((folder / "report.json").read_text(encoding="utf-8"))["reports"]
+    exact = next(iter(reports.values()))["scores"]["float"]
+    timed = all(report["latency"] for report in reports.values())
+    times = ["ms on one thread"] if timed else []
+    heads = ["quantization", "bytes", *times, "accuracy", "CCC valence", "CCC arousal"]
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    lines.append(["none: in Keras", "", *("" for _ in times), *_compared(exact)])
+    for name, report in reports.items():
+        times = [f"{report['latency']['milliseconds']:.2f}"] if timed else []
+        scores = _compared(report["scores"]["exported"])
+        lines.append([f"`{name}`", f"{report['size']:,}", *times, *scores])
+    return [
+        "### Quantizations",
+        f"`{entry.name}` of {entry.model} by each of `export.to_litert`, on the same "
+        f"{exact['images']:,} images: `python export/report_all.py --data PATH/TO/FERPLUS`. "
+        "[export/reports](export/reports) has operators too, and what int8 costs each layer. "
+        "`int8` alone computes in integers throughout; `int4` is the smallest, and "
+        "`training.QuantizationAware` trains a model for it.",
+        "\n".join(f"| {' | '.join(line)} |" for line in lines),
+    ]
+
+
+def _compared(scores: dict[str, Any]) -> list[str]:
+    concordance = (scores[axis]["concordance"] for axis in ("valence", "arousal"))
+    return [f"{scores['accuracy']:.2%}", *(f"{value:.3f}" for value in concordance)]
 
 
 def _transcript(run: Path, data: Path) -> list[str]:

@@ -34,8 +34,11 @@ class Comparison:
     reports: Mapping[str, ExportReport]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
-        reports = {name: report.to_dict() for name, report in self.reports.items()}
+        """All of it, ready for JSON; files by their names alone, which stand beside it."""
+        reports = {
+            name: report.to_dict() | {"path": Path(report.path).name}
+            for name, report in self.reports.items()
+        }
         return {"model": self.model, "reports": reports}
 
 

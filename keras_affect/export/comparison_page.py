@@ -78,20 +78,26 @@ def page(model: str, reports: Mapping[str, ExportReport]) -> str:
 def _files(reports: Mapping[str, ExportReport]) -> str:
     first = next(iter(reports.values()))
     names = list(first.largest_error)
-    headings = ["", "bytes", "ms", "XNNPACK", "operators", "in float"]
+    timed = any(report.latency for report in reports.values())
+    headings = ["", "bytes", *(["ms"] if timed else []), "XNNPACK", "operators", "in float"]
+    before = len(headings) - 1
     headings += [f"largest error of {name.replace('_', ' ')}" for name in names]
     rows: list[list[str]] = []
     scores = [_scores(first.scores["float"])] if first.scores is not None else []
     if scores:
         headings += [heading for heading, _ in scores[0]]
-        blank = [""] * (5 + len(names))
+        blank = [""] * (before + len(names))
         rows.append(["Keras, float32", *blank, *(text for _, text in scores[0])])
     for name, report in reports.items():
         rows.append(
             [
                 name,
                 f"{report.size:,}",
-                "" if report.latency is None else f"{report.latency.milliseconds:.3f}",
+                *(
+                    [f"{report.latency.milliseconds:.3f}" if report.latency else ""]
+                    if timed
+                    else []
+                ),
                 "" if report.xnnpack is None else f"{report.xnnpack:.0%}",
                 str(sum(report.operators.values())),
                 "all" if report.stayed_float is None else str(sum(report.stayed_float.values())),

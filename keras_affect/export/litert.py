@@ -47,6 +47,7 @@ def to_litert(
     keep_float: Sequence[str] = (),
     layer_errors: bool = False,
     for_mediapipe: bool = False,
+    timed: bool = True,
 ) -> ExportReport:
     """Write a Keras model as a ``.tflite``, and measure what was written.
 
@@ -91,6 +92,7 @@ def to_litert(
         for_mediapipe: Whether to write what MediaPipe Tasks' ImageClassifier takes, on Android,
             iOS, the web and in Python: "int8", RGB, the output "emotion" alone, and TFLite
             Metadata with the class names.
+        timed: Whether to time the file here. A time from a busy machine says nothing.
 
     Returns:
         Size, operators, what stayed float, largest errors, and scores. Where no images are
@@ -191,7 +193,7 @@ def to_litert(
         measured_on=measured_on,
         scores=scores,
         xnnpack=measure.xnnpack_coverage(content),
-        latency=measure.latency(content),
+        latency=measure.latency(content) if timed else None,
         kept_float=tuple(keep_float),
         layer_errors=hurt,
     )

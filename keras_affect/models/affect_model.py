@@ -13,7 +13,7 @@ from keras_affect._arguments import check_flag, check_rate
 from keras_affect.models import arguments
 from keras_affect.models.blocks import Blocks
 from keras_affect.models.heads import class_names_of, heads
-from keras_affect.models.loading import load_weights_by_name
+from keras_affect.models.loading import load_weights_by_name, trained_width
 
 __all__ = ["AffectModel"]
 
@@ -31,6 +31,7 @@ Args:
     pooling: Without the top alone: "avg" or "max" for features `(batch, channels)` pooled over
         all places, None for the feature map `(batch, height, width, channels)`.
     width: Factor on the channels and hidden units of every layer, rounded to multiples of 8.
+        None for that of the weights, where `weights` is a name that ships, else 1.
     l1: Coefficient of the sum of kernels' absolute values, which joins the loss.
     l2: Coefficient of the sum of kernels' squares, which joins the loss.
     dropout: Rate of dropout {dropout_place}, in [0, 1). None for {dropout:g}.
@@ -109,7 +110,7 @@ class AffectModel(keras.Model):
         include_top: bool = True,
         valence_arousal: bool = True,
         pooling: str | None = None,
-        width: float = 1.0,
+        width: float | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
         dropout: float | None = None,
@@ -133,6 +134,8 @@ class AffectModel(keras.Model):
                 "Invalid value for argument `pooling`. Expected None with include_top=True: what "
                 f"stands before the heads is the architecture's own. Received: pooling={pooling!r}"
             )
+        if width is None:
+            width = trained_width(cls.__name__, weights)
         arguments.check_width(width)
         arguments.check_coefficient("l1", l1)
         arguments.check_coefficient("l2", l2)

@@ -51,7 +51,7 @@ class LightweightCNN(AffectModel):
         include_top: bool = True,
         valence_arousal: bool = True,
         pooling: str | None = None,
-        width: float = 1.0,
+        width: float | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
         dropout: float | None = None,

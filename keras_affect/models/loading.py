@@ -10,7 +10,18 @@ import keras
 
 from keras_affect.weights import catalog
 
-__all__ = ["load", "load_weights_by_name"]
+__all__ = ["load", "load_weights_by_name", "trained_width"]
+
+
+def trained_width(architecture: str, weights: str | None) -> float:
+    """The width that a name's weights have; 1 where `weights` is no name.
+
+    Raises:
+        ValueError: If the name does not ship; the message lists what does.
+    """
+    if weights is None or str(weights).endswith(".h5"):
+        return 1.0
+    return float(catalog.find(architecture, str(weights), "keras").config["width"])
 
 
 def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) -> None:
@@ -108,14 +119,8 @@ def load(path_or_name: str | Path) -> Any:
 
 
 def _shipped(name: str) -> Any:
-    """The model that a name was trained with; LightweightCNN's where several have the name."""
+    """The model that a name was trained with."""
     from keras_affect import models
 
-    owners = [
-        entry.model
-        for entry in catalog.entries()
-        if entry.kind == "keras" and name in (entry.name, entry.name.rpartition("_v")[0])
-    ]
-    owner = owners[0] if owners and "LightweightCNN" not in owners else "LightweightCNN"
-    config = catalog.find(owner, name, "keras").config
-    return getattr(models, owner)(**{**config, "weights": name})
+    entry = catalog.find_by_name(name, "keras")
+    return getattr(models, entry.model)(**{**entry.config, "weights": name})

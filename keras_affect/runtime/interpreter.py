@@ -28,11 +28,11 @@ class AffectInterpreter:
     One interpreter may be used by several threads; they take turns.
 
     Args:
-        model: The path of a ``.tflite``, or its bytes; None for the int8 `LightweightCNN` that
-            ships. The default signature must have one input, `(1, height, width, channels)` of
-            raw pixels in [0, 255], gray or RGB, float or quantized; an output "emotion",
-            `(1, classes)` probabilities; and may have an output "valence_arousal", `(1, 2)`.
-            A sole output of another name is taken for "emotion".
+        model: The path of a ``.tflite``, its bytes, or a name that ships, as "ferplus_v1" (a file
+            of that name goes before); None for "ferplus". The default signature must have one
+            input, `(1, height, width, channels)` of raw pixels in [0, 255], gray or RGB, float or
+            quantized; an output "emotion", `(1, classes)` probabilities; and may have an output
+            "valence_arousal", `(1, 2)`. A sole output of another name is taken for "emotion".
         num_threads: How many threads LiteRT computes with. One is enough for small models.
         class_names: The names of the classes, in the output's order. By default the file's own,
             which `export.to_litert` writes into it; a file without names needs them here.

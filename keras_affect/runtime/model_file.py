@@ -48,21 +48,19 @@ def read(model: str | os.PathLike[str] | bytes | None) -> tuple[str, bytes]:
     """What to call a model in messages, and its bytes.
 
     Args:
-        model: The path of a ``.tflite``, or its bytes; None for the int8 `LightweightCNN` that
-            ships.
+        model: The path of a ``.tflite``, its bytes, or a name that ships, as "ferplus_v1"; None
+            for "ferplus". A file of such a name goes before.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, and no such name.
         ValueError: If it is no ``.tflite``, or nothing ships.
     """
     if isinstance(model, bytes | bytearray | memoryview):
         name, content = "the model given", bytes(model)
     elif model is None or isinstance(model, str | os.PathLike):
-        path = (
-            catalog.find("LightweightCNN", "ferplus", "litert").verified_path()
-            if model is None
-            else Path(model)
-        )
+        path = _shipped("ferplus") if model is None else Path(model)
+        if not path.exists() and path.name == os.fspath(path) and not path.suffix:
+            path = _shipped(path.name)
         if path.is_dir():
             raise IsADirectoryError(f"{path}: a folder; expected a .tflite")
         try:
@@ -79,6 +77,21 @@ def read(model: str | os.PathLike[str] | bytes | None) -> tuple[str, bytes]:
     if content[4:8] != _IDENTIFIER:
         raise ValueError(f"{name}: not a .tflite; `keras-affect export` makes one of a Keras model")
     return name, content
+
+
+def _shipped(name: str) -> Path:
+    """The file that ships under a name.
+
+    Raises:
+        FileNotFoundError: If none does.
+        ValueError: If it is damaged.
+    """
+    names = sorted({entry.name for entry in catalog.entries() if entry.kind == "litert"})
+    if name not in {known for full in names for known in (full, catalog.version(full)[0])}:
+        raise FileNotFoundError(
+            f"{name}: no such file; expected a .tflite, or a name that ships ({', '.join(names)})"
+        )
+    return catalog.find_by_name(name, "litert").verified_path()
 
 
 def load(content: bytes, num_threads: int, name: str) -> tuple[Interpreter, Any]:

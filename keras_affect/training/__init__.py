@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from keras_affect.training.distillation import Distiller
+from keras_affect.training.quantization_aware import QuantizationAware
 from keras_affect.training.recipe import Recipe
 from keras_affect.training.schedules import OneCycle
 
@@ -17,6 +18,7 @@ __all__ = [
     "Distiller",
     "FineTuning",
     "OneCycle",
+    "QuantizationAware",
     "Recipe",
     "balanced_class_weights",
     "fine_tune",

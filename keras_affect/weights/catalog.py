@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Entry", "entries", "find"]
+__all__ = ["Entry", "entries", "find", "find_by_name", "version"]
 
 FOLDER = Path(__file__).parent
 
@@ -83,7 +83,8 @@ def entries() -> tuple[Entry, ...]:
     return tuple(Entry(**row) for row in rows)
 
 
-def _version(name: str) -> tuple[str, int]:
+def version(name: str) -> tuple[str, int]:
+    """A name without its version, and the version: 0 where there is none."""
     match = re.fullmatch(r"(.+)_v(\d+)", name)
     return (match[1], int(match[2])) if match else (name, 0)
 
@@ -97,14 +98,29 @@ def find(model: str, name: str, kind: Kind) -> Entry:
     of_model = [entry for entry in entries() if entry.model == model and entry.kind == kind]
     exact = [entry for entry in of_model if entry.name == name]
     newest = sorted(
-        (entry for entry in of_model if _version(entry.name)[0] == name),
-        key=lambda entry: _version(entry.name)[1],
+        (entry for entry in of_model if version(entry.name)[0] == name),
+        key=lambda entry: version(entry.name)[1],
     )
     for candidates in (exact, newest):
         if candidates:
             return candidates[-1]
-    known = sorted({n for entry in of_model for n in (_version(entry.name)[0], entry.name)})
+    known = sorted({n for entry in of_model for n in (version(entry.name)[0], entry.name)})
     raise ValueError(
         f"Invalid value for argument `weights`. {model} ships "
         f"{', '.join(map(repr, known)) if known else 'no weights'}. Received: weights={name!r}"
     )
+
+
+def find_by_name(name: str, kind: Kind) -> Entry:
+    """The entry of that name and kind, whatever its model; LightweightCNN's where several have it.
+
+    Raises:
+        ValueError: As `find`.
+    """
+    owners = [
+        entry.model
+        for entry in entries()
+        if entry.kind == kind and name in (entry.name, version(entry.name)[0])
+    ]
+    owner = owners[0] if owners and "LightweightCNN" not in owners else "LightweightCNN"
+    return find(owner, name, kind)

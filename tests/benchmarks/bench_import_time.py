@@ -1,6 +1,7 @@
-"""How long a fresh interpreter takes for `import keras_affect.runtime`, and for `import keras`.
+"""How long a fresh interpreter takes for `import keras_affect.runtime`, and for `import keras`;
+and for the import and a first prediction.
 
-The interpreter's own start is counted in both.
+The interpreter's own start is counted in all.
 """
 
 from __future__ import annotations
@@ -9,15 +10,33 @@ import subprocess
 import sys
 from typing import Any
 
+FIRST_PREDICTION = """
+import numpy
+import keras_affect.runtime
+keras_affect.runtime.AffectInterpreter().predict(numpy.zeros((48, 48), numpy.uint8))
+"""
+
+
+def start(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
 
 def test_import_of_the_runtime(compare: Any) -> None:
-    def start(module: str) -> None:
-        subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, check=True)
-
     compare(
         "import keras_affect.runtime / keras",
-        lambda: start("keras_affect.runtime"),
-        lambda: start("keras"),
+        lambda: start("import keras_affect.runtime"),
+        lambda: start("import keras"),
         rounds=9,
         warmups=1,  # fills the disk cache
+    )
+
+
+def test_first_prediction(compare: Any) -> None:
+    compare(
+        "import and first prediction / import keras",
+        lambda: start(FIRST_PREDICTION),
+        lambda: start("import keras"),
+        rounds=9,
+        warmups=1,
+        note="at most 500 ms are asked for",
     )

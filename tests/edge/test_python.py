@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from keras_affect.export import to_litert
+from keras_affect.export.quantization import NAMES
 from keras_affect.models import LightweightCNN
 from keras_affect.runtime import AffectInterpreter
+from tests.conftest import REPOSITORY
 from tests.edge.conftest import assert_identical
 from tests.edge.outputs import outputs
 
@@ -18,7 +23,10 @@ BOTH = ("emotion", "valence_arousal")
 TOLERANCE = {
     "float32": 1e-5,
     "float16": 1e-3,
+    "dynamic_range": 0.01,
+    "weight_only_int8": 0.01,
     "int8": 0.02,
+    "int4": 0.1,
 }
 
 
@@ -49,8 +57,8 @@ def model() -> LightweightCNN:
     return LightweightCNN()
 
 
-@pytest.mark.parametrize("quantization", TOLERANCE)
-def test_a_quantization_gives_what_keras_gives(
+@pytest.mark.parametrize("quantization", NAMES)
+def test_every_quantization_gives_what_keras_gives(
     quantization: str, model: LightweightCNN, pictures: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.tflite"
@@ -64,3 +72,20 @@ def test_a_quantization_gives_what_keras_gives(
         assert error < TOLERANCE[quantization]
         assert np.abs(np.roll(found[name], 1, axis=0) - exact).mean() > 1.5 * error
         assert np.ptp(exact, axis=0).max() > 0.5
+
+
+def test_the_readmes_python(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    page = (REPOSITORY / "export" / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    shutil.copy(shipped, tmp_path / "affect.tflite")
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), namespace)
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == set(BOTH)
+    black = AffectInterpreter(shipped).run(np.zeros((1, 48, 48, 1), np.uint8))
+    scale, zero_point = namespace["details"]["quantization"]
+    last = namespace["name"]
+    found = (namespace["found"][last].astype(np.float32) - zero_point) * scale
+    np.testing.assert_allclose(found, black[last], atol=1e-6)

@@ -10,7 +10,10 @@ import keras
 import numpy as np
 import pytest
 
+from keras_affect import models
 from keras_affect.models import LightweightCNN
+from keras_affect.runtime import AffectInterpreter
+from keras_affect.training import Recipe
 from keras_affect.weights import catalog
 from keras_affect.weights.storage import load_weights
 from tests.conftest import REPOSITORY
@@ -40,12 +43,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], An
     keras.utils.set_random_seed(0)
     trained = LightweightCNN(weights=None, width=0.1, dtype="mixed_bfloat16")
     standardize_heads(trained, pictures(), gain=0.4)
-    trained.save(folder / "trained.keras")
+    run = folder / "runs" / "trained"
+    run.mkdir(parents=True)
+    trained.save(run / "model.keras")
+    Recipe(width=0.1).save(run / "recipe.json")
     out = folder / "weights"
     out.mkdir()
     other = {"model": "Other", "name": "old_v1", "kind": "keras"}
     (out / "catalog.json").write_text(json.dumps([other]))
-    arguments = ["--run", str(folder / "trained.keras"), "--data", str(small_ferplus(folder))]
+    arguments = ["--run", str(run), "--data", str(small_ferplus(folder))]
     arguments += ["--name", "test_v1", "--out", str(out)]
     script().main(arguments)
     return out, arguments, trained
@@ -73,6 +79,9 @@ def test_entries_are_true(built: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         assert entry.config["dtype"] == "float32", "not the precision of training"
         assert 0 <= entry.scores["accuracy"] <= 1
         assert entry.licence == "Apache-2.0"
+        assert "FER+ train: 24 pictures of FER2013 (Goodfellow et al. 2013), without" in entry.data
+    said = AffectInterpreter(litert.path).fields["description"]
+    assert said.endswith(f"trained on {litert.data}")
 
 
 def test_the_two_files_are_one_model(built: Any) -> None:
@@ -115,6 +124,64 @@ def test_a_failure_leaves_what_was_there(built: Any, monkeypatch: pytest.MonkeyP
     with pytest.raises(ValueError, match="no export today"):
         module.main([*arguments, "--overwrite"])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_what_earlier_runs_learnt_from_is_said_too(built: Any, tmp_path: Path) -> None:
+    _, arguments, _ = built
+    data = arguments[arguments.index("--data") + 1]
+    for name, recipe in {
+        "all": Recipe(drop_duplicates=False),
+        "second": Recipe(start_from="runs/all"),
+        "third": Recipe(start_from="runs/second", seed=1),
+        "lost": Recipe(start_from="runs/nowhere"),
+    }.items():
+        (tmp_path / name).mkdir()
+        recipe.save(tmp_path / name / "recipe.json")
+    said = script()._data(tmp_path / "third", data)
+    assert said.count("FER+ train: 24 pictures") == 2, "once with duplicates, once without"
+    with pytest.raises(FileNotFoundError, match=r"nowhere/recipe\.json: no such file"):
+        script()._data(tmp_path / "lost", data)
+
+
+def test_a_second_name_of_another_width(
+    built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, convert_here: None
+) -> None:
+    """Built beside the first, it is found by all that reads the catalog."""
+    first, arguments, trained = built
+    out = tmp_path / "weights"
+    shutil.copytree(first, out)
+    run = tmp_path / "runs" / "wider"
+    run.mkdir(parents=True)
+    keras.utils.set_random_seed(1)
+    wider = LightweightCNN(weights=None, width=0.5)
+    standardize_heads(wider, pictures(), gain=0.4)
+    wider.save(run / "model.keras")
+    Recipe(width=0.5).save(run / "recipe.json")
+    named = ["--run", str(run), "--name", "test_wide_v1", "--out", str(out)]
+    script().main([*named, "--data", arguments[arguments.index("--data") + 1]])
+
+    monkeypatch.setattr(catalog, "FOLDER", out)
+    monkeypatch.setattr(catalog, "entries", lambda: tuple(entries(out)))
+    assert [(entry.name, entry.kind) for entry in entries(out)] == [
+        ("test_v1", "keras"),
+        ("test_v1", "litert"),
+        ("test_wide_v1", "keras"),
+        ("test_wide_v1", "litert"),
+    ]
+    for name, model in {"test": trained, "test_wide": wider, "test_wide_v1": wider}.items():
+        found = LightweightCNN(weights=name)
+        assert found.width == models.load(name).width == model.width
+        np.testing.assert_allclose(
+            found.get_layer("emotion").kernel, model.get_layer("emotion").kernel, rtol=2e-3
+        )
+        by_name = AffectInterpreter(name)
+        version = name if name.endswith("_v1") else f"{name}_v1"
+        assert by_name.name == str(out / f"lightweight_cnn_{version}_int8.tflite")
+    assert models.list_models("*.test_wide_v1", weights=True) == ["LightweightCNN"]
+    with pytest.raises(ValueError, match=r"stem_conv/kernel has shape"):
+        LightweightCNN(weights="test_wide", width=0.25)
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such file.*test_v1, test_wide_v1"):
+        AffectInterpreter("nowhere")
 
 
 def test_a_name_needs_a_version(built: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from keras_affect.export import compare
+from keras_affect.export.comparison_page import page
+from keras_affect.export.measure import Latency
 from tests.export.conftest import smooth_images
 
 
@@ -22,6 +25,7 @@ def test_side_by_side(tiny: Any, calibration: np.ndarray, tmp_path: Path) -> Non
         calibration,
         (smooth_images(40, seed=5), votes),
         ["int8", "int4"],
+        timed=False,
         progress=lambda what, done, of: said.append(what),
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -35,6 +39,8 @@ def test_side_by_side(tiny: Any, calibration: np.ndarray, tmp_path: Path) -> Non
     assert list(read["reports"]) == ["int8", "int4"]
     assert read["reports"]["int4"]["size"] == (tmp_path / "int4.tflite").stat().st_size
     assert read["reports"]["int4"]["layer_errors"] is None
+    assert read["reports"]["int4"]["path"] == "int4.tflite", "where it was made is nobody's matter"
+    assert read["reports"]["int4"]["latency"] is None, "it was not asked for"
 
     html = (tmp_path / "index.html").read_text()
     assert "src=" not in html
@@ -53,6 +59,13 @@ def test_side_by_side(tiny: Any, calibration: np.ndarray, tmp_path: Path) -> Non
     ]
     # A table's rows have all its columns.
     assert len({len(text) for text in texts if len(text) > 3}) == 1
+    assert "<th>ms</th>" not in html
+    timed = {"int8": dataclasses.replace(int8, latency=Latency(0.1234, 5, "A & B"))}
+    html = page("model", {**comparison.reports, **timed})
+    assert f"<td>int8</td><td>{int8.size:,}</td><td>0.123</td>" in html
+    assert "one thread of A &amp; B" in html
+    rows = re.findall(r"<tr><td>(?:Keras|int).*?</tr>", html)
+    assert len({row.count("<td>") for row in rows if row.count("<td>") > 3}) == 1
 
     with pytest.raises(FileExistsError, match=r"int4\.tflite: exists already"):
         compare(tiny, tmp_path, calibration, quantizations=["int4"])

@@ -142,10 +142,13 @@ async function load(): Promise<void> {
   modelSelect.replaceChildren(
     ...entries.map((one, i) => new Option(`${one.model} ${one.name}, ${kindOf(one)}`, String(i))),
   );
-  const newest = entries.length - 1;
-  modelSelect.selectedIndex = newest;
+  // As in Python: the newest "ferplus", whatever else ships.
+  const isUsual = (one: ModelEntry) =>
+    one.model === "LightweightCNN" && /^ferplus_v\d+$/.test(one.name);
+  const usual = entries.map(isUsual).lastIndexOf(true);
+  modelSelect.selectedIndex = usual;
   await runtime;
-  const first = entries[newest];
+  const first = entries[usual];
   if (first === undefined) throw new LoadError("This page was built without a model.");
   await loadModel(first);
   detector = await FaceDetector.load(

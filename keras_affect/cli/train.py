@@ -30,7 +30,11 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="A recipe.json to start from; options override it.")
+        str | None,
+        typer.Option(
+            help="A recipe that ships (ferplus_lite, ferplus_tiny, ferplus_teacher, "
+            "ferplus_distilled), or a .toml or .json file; options override it."
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="A class of keras_affect.models: see `keras-affect models`.")
@@ -53,6 +57,19 @@ def train(
     start_from: Annotated[
         str | None, typer.Option(help="A run, .keras file or shipped name to take weights from.")
     ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run, .keras file or shipped name to learn from too; repeatable.",
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the teachers' probabilities, 1 or more.")
+    ] = None,
+    teacher_share: Annotated[
+        float | None, typer.Option(help="Share of the loss that is against the teachers.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
     ] = False,
@@ -68,7 +85,7 @@ def train(
 ) -> None:
     """Train a model on FER+ and score it; or fine-tune a model on pictures of your own.
 
-    Example: keras-affect train --data ferplus --out runs/first --epochs 30
+    Example: keras-affect train --recipe ferplus_lite --data ferplus --out runs/first
 
     Example: keras-affect train --from ferplus --data my_faces --out runs/mine
     """
@@ -93,6 +110,9 @@ def train(
                 "--mixup": mixup,
                 "--dtype": dtype,
                 "--start-from": start_from,
+                "--teacher": teacher,
+                "--temperature": temperature,
+                "--teacher-share": teacher_share,
                 "--resume": resume or None,
                 "--tensorboard": tensorboard or None,
                 "--deterministic": deterministic or None,
@@ -108,7 +128,7 @@ def train(
         )
         return
     source = out / "recipe.json" if resume and recipe is None else recipe
-    start = Recipe.load(source) if source else Recipe()
+    start = Recipe() if source is None else Recipe.load(source)
     given: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -123,6 +143,9 @@ def train(
         "dtype": dtype,
         "seed": seed,
         "start_from": start_from,
+        "teachers": teacher,
+        "temperature": temperature,
+        "teacher_share": teacher_share,
     }
     if deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from keras_affect.training.distillation import Distiller
-from keras_affect.training.recipe import Recipe
+from keras_affect.training.recipe import Recipe, shipped_recipes
 from keras_affect.training.schedules import OneCycle
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "Recipe",
     "balanced_class_weights",
     "fine_tune",
+    "shipped_recipes",
     "train",
 ]
 

@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "_arguments", "_files", "emotions", "weights", "datasets", "augmentation", "initializers",
     "layers", "models", "ensembles", "losses", "metrics", "runtime", "evaluation", "visualize",
-    "training", "export", "demo", "cli_data", "cli", "__main__",
+    "training", "export", "demo", "cli", "__main__",
 )  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
 HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}
@@ -152,8 +152,14 @@ def test_what_runtime_stands_on_stands_on_nothing_heavy(name):
 
 
 def test_command_line_loads_what_a_command_needs_when_it_runs():
-    assert _roots(_at_the_top(PACKAGE / "cli.py")) <= {"typer", "rich", "keras_affect"}
-    assert not HEAVY & _loaded_by("import keras_affect.cli")
+    for path in sorted((PACKAGE / "cli").rglob("*.py")):
+        names = _at_the_top(path)
+        assert _roots(names) <= {"typer", "keras_affect"}
+        # Of the package nothing but the command line itself.
+        assert _own(names) <= {"", "cli"}
+    loaded = _loaded_by("import keras_affect.cli")
+    assert not HEAVY & loaded
+    assert _own(loaded) == {"", "cli"}
 
 
 def test_package_itself_loads_nothing_but_python():

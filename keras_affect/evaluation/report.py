@@ -128,6 +128,7 @@ def report(
     out: str | Path,
     *,
     split: str = "valid",
+    corrupted: bool = False,
     log: str | Path | None = None,
     on_error: ferplus.OnError = "raise",
     console: Console | None = None,
@@ -139,6 +140,7 @@ def report(
         root: As in `evaluate`.
         out: The folder: ``scores.json`` and the plots of `evaluate` go there.
         split: As in `evaluate`.
+        corrupted: As in `evaluate`.
         log: A training's csv log, whose ``curves.png`` joins them.
         on_error: As in `datasets.ferplus.read`.
         console: Where to print; None prints nothing.
@@ -153,7 +155,14 @@ def report(
 
     out = Path(out)
     result = evaluate(
-        model, root, split, plots=out, overwrite=True, on_error=on_error, console=console
+        model,
+        root,
+        split,
+        corrupted=corrupted,
+        plots=out,
+        overwrite=True,
+        on_error=on_error,
+        console=console,
     )
     save_scores(result, out / "scores.json", overwrite=True)
     if log is not None:

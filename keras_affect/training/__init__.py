@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_affect.training.distillation import Distiller
 from keras_affect.training.quantization_aware import QuantizationAware
-from keras_affect.training.recipe import Recipe
+from keras_affect.training.recipe import Recipe, shipped_recipes
 from keras_affect.training.schedules import OneCycle
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ __all__ = [
     "Recipe",
     "balanced_class_weights",
     "fine_tune",
+    "shipped_recipes",
     "train",
 ]
 

@@ -2,7 +2,7 @@
 
 ``.keras`` and ``.weights.h5`` files leave out the states of seed generators, so that dropout
 would draw again what it drew before. A checkpoint here is a ``.npz`` of all of the model's and
-the optimizer's variables.
+the optimizer's variables; of a student with its teachers, of the student's.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import keras
 import numpy as np
 
 from keras_affect._files import written_whole
+from keras_affect.training.distillation import Distiller
 
 __all__ = ["Checkpoint", "restore"]
 
 
 def _variables(model: Any) -> list[Any]:
-    return [*model.variables, *model.optimizer.variables]
+    # Of a distiller the student's alone: its teachers never change.
+    trained = model.student if isinstance(model, Distiller) else model
+    return [*trained.variables, *model.optimizer.variables]
 
 
 def _key(place: int) -> str:

@@ -27,7 +27,8 @@ class Distiller(keras.Model):
     - for "emotion", `temperature^2` times the cross-entropy of the student's softened
       probabilities against the teacher's. Softened are `p^(1 / temperature)`, divided by their
       sum, which is what a softmax of logits divided by the temperature gives;
-    - for "valence_arousal", where both have it, the mean squared distance.
+    - for "valence_arousal", where both have it, `valence_arousal_weight` times the mean squared
+      distance.
 
     What is saved and exported is the student: it stays the object that was given. The teacher is
     frozen (`trainable=False`) and never changes.
@@ -38,6 +39,7 @@ class Distiller(keras.Model):
         teacher: Likewise, of the same classes: a larger model, or `ensembles.Ensemble`.
         temperature: 1 or more. The higher it is, the more the teacher's small probabilities count.
         weight: Of what the teacher says beside the labels, above 0.
+        valence_arousal_weight: Of valence and arousal in what the teacher says, 0 or more.
         name: The model's name.
 
     Input shape:
@@ -70,6 +72,7 @@ class Distiller(keras.Model):
         teacher: Any,
         temperature: float = 2.0,
         weight: float = 1.0,
+        valence_arousal_weight: float = 1.0,
         name: str = "distiller",
     ) -> None:
         super().__init__(name=name)
@@ -78,6 +81,9 @@ class Distiller(keras.Model):
                 raise invalid(role, "a functional Keras model", model)
         _check_number("temperature", temperature, 1, "a finite number of 1 or more")
         _check_number("weight", weight, math.ulp(0.0), "a finite number above 0")
+        _check_number(
+            "valence_arousal_weight", valence_arousal_weight, 0, "a finite number of 0 or more"
+        )
         taught, teaches = (
             {name: tuple(output.shape) for name, output in _named(model.output).items()}
             for model in (student, teacher)
@@ -92,6 +98,7 @@ class Distiller(keras.Model):
         self.teacher = teacher
         self.temperature = temperature
         self.weight = weight
+        self.valence_arousal_weight = valence_arousal_weight
         self._shared = sorted(taught.keys() & teaches.keys())
         self.distillation_loss = keras.metrics.Mean(name="distillation_loss")
         self.build(student.input_shape)
@@ -123,9 +130,11 @@ class Distiller(keras.Model):
             if name == "emotion":
                 terms.append(self._soft_cross_entropy(target, predicted))
             elif name == "valence_arousal":
-                terms.append(ops.mean(ops.square(predicted - target)))
+                distance = ops.mean(ops.square(predicted - target))
+                terms.append(self.valence_arousal_weight * distance)
         taught = sum(terms[1:], terms[0])
-        self.distillation_loss.update_state(taught)
+        # As Keras's own mean of the loss: the last batch of an epoch is smaller.
+        self.distillation_loss.update_state(taught, sample_weight=ops.shape(target)[0])
         return loss + self.weight * taught
 
     def _soft_cross_entropy(self, target: Any, predicted: Any) -> Any:
@@ -147,6 +156,7 @@ class Distiller(keras.Model):
             "teacher": keras.saving.serialize_keras_object(self.teacher),
             "temperature": self.temperature,
             "weight": self.weight,
+            "valence_arousal_weight": self.valence_arousal_weight,
             "name": self.name,
         }
 

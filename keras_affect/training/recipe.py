@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from keras_affect._arguments import invalid
 from keras_affect._files import written_whole
 from keras_affect.weights import architectures
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "shipped_recipes"]
+
+_SHIPPED = Path(__file__).parent / "recipes"
 
 _CHOICES = {
     "model": tuple(row.name for row in architectures.architectures()),
@@ -35,6 +38,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "weight_decay": (0.0, 1.0),
     "valence_arousal_weight": (0.0, 1e6),
     "seed": (0, 2**31),
+    "temperature": (1.0, 1_000.0),
 }
 
 
@@ -67,6 +71,12 @@ class Recipe:
         seed: What weights, order, draws and dropout start from.
         start_from: What `models.load` takes (a run's folder, a ``.keras`` file, a shipped name),
             whose weights the training starts from; "" starts from random ones.
+        teachers: What `models.load` takes, each: networks whose averaged outputs are learnt from
+            too, see `Distiller`. () for none. As paths of `start_from`, relative ones start where
+            the command runs.
+        temperature: Of the teachers' probabilities, in [1, 1000).
+        teacher_share: Share of the loss that is against the teachers, in (0, 1]; the rest is
+            against the labels. 1 leaves the labels out.
     """
 
     model: str = "LightweightCNN"
@@ -87,6 +97,9 @@ class Recipe:
     dtype: str = "mixed_bfloat16"
     seed: int = 0
     start_from: str = ""
+    teachers: tuple[str, ...] = ()
+    temperature: float = 2.0
+    teacher_share: float = 0.5
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -106,6 +119,24 @@ class Recipe:
             raise invalid("start_from", "a path or name", self.start_from)
         if not isinstance(self.drop_duplicates, bool):
             raise invalid("drop_duplicates", "True or False", self.drop_duplicates)
+        teachers = self.teachers
+        if not isinstance(teachers, list | tuple) or not all(
+            isinstance(teacher, str) and teacher for teacher in teachers
+        ):
+            raise invalid("teachers", "paths or names", teachers)
+        object.__setattr__(self, "teachers", tuple(teachers))  # a file's list
+        share = self.teacher_share
+        is_number = isinstance(share, int | float) and not isinstance(share, bool)
+        if not (is_number and 0 < share <= 1):
+            raise invalid("teacher_share", "a number in (0, 1]", share)
+
+    def differences(self, other: Recipe) -> dict[str, Any]:
+        """The fields whose values are not those of another recipe, with this one's values."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != getattr(other, field.name)
+        }
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as JSON; what stands at `path` is replaced."""
@@ -115,18 +146,54 @@ class Recipe:
             )
 
     @classmethod
-    def load(cls, path: str | Path) -> Recipe:
-        """A recipe from JSON.
+    def load(cls, source: str | Path) -> Recipe:
+        """A recipe from a file, or one that ships.
+
+        A file need not have every field: what it lacks has the value that a `Recipe` has without
+        it, so that the runs of earlier versions can be read.
+
+        Args:
+            source: A ``.toml`` or ``.json`` file, or a name of `shipped_recipes`.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not a recipe; names the file and what is wrong.
+            ValueError: If no recipe of that name ships, or the file is not a recipe: names the
+                file and what is wrong.
         """
-        path = Path(path)
+        path = Path(source)
+        if not path.suffix and path.name == str(source):
+            path = _shipped(str(source))
+        if path.suffix not in (".toml", ".json"):
+            raise ValueError(f"{path}: not a recipe (expected a .toml or .json file)")
         try:
-            values: Any = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**values)
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
+            text = path.read_text(encoding="utf-8")
+            values: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: not a recipe ({error})") from None
+        if not isinstance(values, dict):
+            raise ValueError(f"{path}: not a recipe (expected names and values)")
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := [name for name in values if name not in known]:
+            raise ValueError(
+                f"{path}: not a recipe (no field of one: {', '.join(unknown)}; there are "
+                f"{', '.join(known)})"
+            )
+        try:
+            return cls(**values)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that ship, by name: ``.toml`` files whose heads tell time and score."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.toml"))}
+
+
+def _shipped(name: str) -> Path:
+    recipes = shipped_recipes()
+    if name not in recipes:
+        raise ValueError(
+            f"Invalid value for argument `recipe`. Expected a .toml or .json file, or one of "
+            f"{', '.join(recipes)}. Received: recipe={name!r}"
+        )
+    return recipes[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,17 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from keras_affect import evaluation, models
+from keras_affect import evaluation
 from keras_affect._files import written_whole
 from keras_affect.augmentation import face_pipeline
 from keras_affect.datasets import ferplus
 from keras_affect.datasets.batches import batches_of
-from keras_affect.metrics import ConcordanceCorrelation
+from keras_affect.training import run_record
 from keras_affect.training.checkpoint import Checkpoint, restore
+from keras_affect.training.network import compiled, in_dtype, student_of
 from keras_affect.training.progress import EpochLog, ProgressBar
 from keras_affect.training.recipe import Recipe
-from keras_affect.training.schedules import OneCycle
+from keras_affect.training.validation import Validation
 
 __all__ = ["train"]
 
@@ -44,9 +44,10 @@ def train(
     Args:
         recipe: What to train, and how.
         data: FER+, as `datasets.ferplus.read` takes it; needs train and valid.
-        out: The run's folder. Afterwards it holds ``recipe.json``, ``log.csv`` (a row an epoch),
-            ``checkpoint.npz``, ``model.keras``, ``scores.json``, ``curves.png``,
-            ``confusion.png``, ``circumplex.png``, ``reliability.png`` and ``answered.png``.
+        out: The run's folder. Afterwards it holds ``recipe.json``, ``run.json`` (when it ran, by
+            which code, on how many pictures), ``log.csv`` (a row an epoch), ``checkpoint.npz``,
+            ``model.keras``, ``scores.json``, ``curves.png``, ``confusion.png``,
+            ``circumplex.png``, ``reliability.png`` and ``answered.png``.
         resume: Go on with the run in `out`, whose recipe must be `recipe`.
         tensorboard: Also write logs for TensorBoard to ``out/tensorboard``.
         on_error: What to do about rows and pictures at fault, as in `datasets.ferplus.read`.
@@ -57,8 +58,9 @@ def train(
 
     Raises:
         FileExistsError: If `out` holds a run and `resume` is False.
-        FileNotFoundError: If data, or with `resume` the checkpoint, are not there.
-        ValueError: If a row or picture is at fault, or `out` was trained by another recipe.
+        FileNotFoundError: If data, a teacher, or with `resume` the checkpoint, are not there.
+        ValueError: If a row or picture is at fault, a teacher does not fit, or `out` was trained
+            by another recipe or other teachers.
         ImportError: If `tensorboard` is asked for and not installed.
     """
     console = console or Console()
@@ -89,11 +91,19 @@ def train(
     steps = -(-len(kept.data) // recipe.batch_size)
     console.print(f"{len(kept.data)} train images, {steps} steps an epoch", highlight=False)
 
-    model = _compiled_model(recipe, steps)
+    model = compiled(recipe, steps)
+    student = student_of(model)
     # Not before all this: a run that can't begin leaves no folder behind.
     out.mkdir(parents=True, exist_ok=True)
     recipe.save(out / "recipe.json")
     done = restore(model, out / "checkpoint.npz") if resume else 0
+    is_taught = student is not model
+    run_record.begin(
+        out,
+        images=len(kept.data),
+        epochs_done=done,
+        teachers=run_record.digest(model.teacher) if is_taught else None,
+    )
     batches = batches_of(
         kept.data,
         kept.emotion,
@@ -108,6 +118,7 @@ def train(
         repeat=True,
     )
     callbacks: list[Any] = [
+        *([Validation(student, valid)] if is_taught else []),
         ProgressBar(recipe.epochs, steps, done, console),
         EpochLog(out / "log.csv", done),
         # After the log: a checkpoint vouches for the rows before it.
@@ -121,15 +132,24 @@ def train(
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=recipe.epochs,
-            validation_data=valid,
+            validation_data=None if is_taught else valid,
             shuffle=False,  # the epochs come in their own order
             callbacks=callbacks,
             verbose=0,
         )
-    trained = _in_float32(model)
+    trained = in_dtype(student, "float32")
     with written_whole(out / "model.keras", overwrite=True) as beside:
         trained.save(beside)
-    evaluation.report(trained, data, out, log=out / "log.csv", on_error=on_error, console=console)
+    run_record.end(out)
+    evaluation.report(
+        trained,
+        data,
+        out,
+        corrupted=True,
+        log=out / "log.csv",
+        on_error=on_error,
+        console=console,
+    )
     return trained
 
 
@@ -138,9 +158,8 @@ def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
     if resume:
         before = Recipe.load(written)
         differing = [
-            f"{field.name}={getattr(recipe, field.name)!r}, was {getattr(before, field.name)!r}"
-            for field in dataclasses.fields(Recipe)
-            if getattr(recipe, field.name) != getattr(before, field.name)
+            f"{name}={value!r}, was {getattr(before, name)!r}"
+            for name, value in recipe.differences(before).items()
         ]
         if differing:
             raise ValueError(f"{written}: the run has another recipe: {'; '.join(differing)}")
@@ -150,64 +169,3 @@ def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
             f"{out}: holds a run already; resume=True (--resume) continues it, another folder "
             "starts anew"
         )
-
-
-def _compiled_model(recipe: Recipe, steps: int) -> Any:
-    """The model with its optimizer built, so that a checkpoint fits at once."""
-    model = getattr(models, recipe.model)(
-        weights=None,
-        width=recipe.width,
-        dropout=recipe.dropout,
-        stochastic_depth=recipe.stochastic_depth,
-        valence_arousal=recipe.valence_arousal_weight > 0,
-        dtype=recipe.dtype,
-    )
-    if recipe.start_from:
-        _take_weights(model, recipe.start_from)
-    optimizer = keras.optimizers.SGD(
-        OneCycle(recipe.learning_rate, recipe.epochs * steps, recipe.warmup),
-        momentum=recipe.momentum,
-        nesterov=True,
-        weight_decay=recipe.weight_decay or None,
-    )
-    optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if v.ndim == 1])
-    optimizer.build(model.trainable_variables)
-    losses: dict[str, Any] = {"emotion": "categorical_crossentropy"}
-    weights = {"emotion": 1.0}
-    metrics: dict[str, Any] = {"emotion": [keras.metrics.CategoricalAccuracy(name="accuracy")]}
-    if recipe.valence_arousal_weight > 0:
-        losses["valence_arousal"] = "mean_squared_error"
-        metrics["valence_arousal"] = [ConcordanceCorrelation(name="concordance")]
-        weights["valence_arousal"] = recipe.valence_arousal_weight
-    model.compile(
-        optimizer,
-        loss=losses,
-        loss_weights=weights,
-        metrics=metrics,
-        # Compiling convolutions with XLA makes them slower on processors.
-        jit_compile=False,
-    )
-    return model
-
-
-def _take_weights(model: Any, source: str) -> None:
-    """Fill a model with another's weights.
-
-    Raises:
-        FileNotFoundError, ValueError: If there is no such model, or it is of another shape.
-    """
-    weights = models.load(source).get_weights()
-    if [w.shape for w in weights] != [w.shape for w in model.get_weights()]:
-        raise ValueError(
-            "Invalid value for argument `start_from`. Expected a model of the recipe's "
-            f"architecture, width and outputs. Received: start_from={source!r}"
-        )
-    model.set_weights(weights)
-
-
-def _in_float32(model: Any) -> Any:
-    """The model as it is used: what was trained in mixed precision need not run in it."""
-    config = model.get_config() | {"dtype": "float32"}
-    exact = type(model).from_config(config)
-    exact.set_weights(model.get_weights())
-    return exact

@@ -1,10 +1,13 @@
 import dataclasses
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from keras_affect.augmentation import face_pipeline
-from keras_affect.training import Recipe
+from keras_affect.cli import train as train_command
+from keras_affect.training import Recipe, shipped_recipes
 
 
 def test_round_trip(tmp_path):
@@ -14,11 +17,70 @@ def test_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]
 
 
-def test_recipes_from_before_mixup_mixed_nothing(tmp_path):
+def test_recipes_from_before_a_field_lack_it(tmp_path):
     values = dataclasses.asdict(Recipe(seed=3))
-    del values["mixup"]
+    for name in ("mixup", "teachers", "temperature", "teacher_share"):
+        del values[name]
     (tmp_path / "recipe.json").write_text(json.dumps(values))
-    assert Recipe.load(tmp_path / "recipe.json") == Recipe(seed=3, mixup=0.0)
+    assert Recipe.load(tmp_path / "recipe.json") == Recipe(seed=3, mixup=0.0, teachers=())
+
+
+def test_toml_is_read_as_json_is(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('# Why.\nteachers = ["runs/one", "ferplus"]\nmixup = 0.2\nseed = 4\n')
+    recipe = Recipe(teachers=("runs/one", "ferplus"), mixup=0.2, seed=4)
+    assert Recipe.load(path) == recipe
+    recipe.save(tmp_path / "recipe.json")
+    assert Recipe.load(tmp_path / "recipe.json") == recipe
+    hash(recipe)
+    path.write_text("seed = \n")
+    with pytest.raises(ValueError, match=r"mine\.toml: not a recipe \(.*line 1"):
+        Recipe.load(path)
+    path.write_text("[seed]\nvalue = 3\n")
+    with pytest.raises(ValueError, match=r"mine\.toml: Invalid value for argument `seed`"):
+        Recipe.load(path)
+
+
+def test_differences():
+    assert Recipe(seed=2, mixup=0.1).differences(Recipe()) == {"mixup": 0.1, "seed": 2}
+    assert Recipe().differences(Recipe()) == {}
+
+
+# === Recipes that ship
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_a_shipped_recipe_says_every_choice_but_where_it_starts(name):
+    path = shipped_recipes()[name]
+    recipe = Recipe.load(name)
+    assert recipe == Recipe.load(path)
+    given = tomllib.loads(path.read_text(encoding="utf-8"))
+    silent = {field.name for field in dataclasses.fields(Recipe)} - set(given)
+    # What is not said is as in any training that has neither.
+    assert silent <= {
+        "start_from", "stochastic_depth", "mixup", "teachers", "temperature", "teacher_share",
+    }  # fmt: skip
+    head = path.read_text(encoding="utf-8").split("\n\n")[0]
+    for line in (f"keras-affect train --recipe {name} --data", "\n# Time: ", "\n# Score: "):
+        assert line in head
+
+
+def test_shipped_recipes_are_those_that_the_help_names():
+    assert set(shipped_recipes()) == {
+        "ferplus_lite", "ferplus_tiny", "ferplus_teacher", "ferplus_distilled",
+    }  # fmt: skip
+    source = Path(train_command.__file__).read_text(encoding="utf-8")
+    for name in shipped_recipes():
+        assert name in source
+
+
+def test_a_name_that_does_not_ship_lists_what_does():
+    with pytest.raises(ValueError, match=r"`recipe`.*ferplus_lite.*Received: recipe='ferplus'"):
+        Recipe.load("ferplus")
+    with pytest.raises(ValueError, match=r"recipe\.yaml: not a recipe \(expected a \.toml or"):
+        Recipe.load("recipe.yaml")
+    with pytest.raises(ValueError, match="runs/first: not a recipe"):
+        Recipe.load("runs/first")
 
 
 def test_augmentation_names_those_of_the_pipeline():
@@ -44,6 +106,12 @@ def test_augmentation_names_those_of_the_pipeline():
         ("model", "ResNet9000", r"argument `model`. Expected one of .*LightweightCNN"),
         ("stochastic_depth", 1.7, r"Expected a number in \[0, 1\).*stochastic_depth=1.7"),
         ("drop_duplicates", "valid", r"drop_duplicates='valid'"),
+        ("temperature", 0.5, r"argument `temperature`. Expected a number in \[1, 1000\)"),
+        ("teacher_share", 0, r"argument `teacher_share`. Expected a number in \(0, 1\].*share=0"),
+        ("teacher_share", True, r"teacher_share=True"),
+        ("teacher_share", float("nan"), r"teacher_share=nan"),
+        ("teachers", "ferplus", r"argument `teachers`. Expected paths or names.*'ferplus'"),
+        ("teachers", [""], r"teachers=\[''\]"),
     ],
 )
 def test_bad_values(name, value, message):
@@ -55,7 +123,7 @@ def test_bad_values(name, value, message):
     ("text", "message"),
     [
         ("{", r"recipe\.json: not a recipe"),
-        ('{"epoch": 3}', r"recipe\.json: not a recipe .*'epoch'"),
+        ('{"epoch": 3, "seed": 1}', r"recipe\.json: not a recipe \(no field of one: epoch; there"),
         ('{"epochs": -1}', r"recipe\.json: Invalid value for argument `epochs`"),
         ("[1]", r"recipe\.json: not a recipe"),
         ("\ud800", r"recipe\.json: not a recipe"),

@@ -16,6 +16,7 @@ from keras_affect import models
 from keras_affect.models import LightweightCNN
 from keras_affect.training import Recipe, train
 from keras_affect.training.checkpoint import Checkpoint, restore
+from keras_affect.training.network import compiled
 from tests.datasets.test_ferplus import HAPPY, SAD, write_folder
 
 SMALL = Recipe(
@@ -51,7 +52,7 @@ def test_folder_of_a_run(small_set, tmp_path):
     out = tmp_path / "run"
     model = run(small_set, out)
     assert {path.name for path in out.iterdir()} == {
-        "recipe.json", "log.csv", "checkpoint.npz", "model.keras", "scores.json",
+        "recipe.json", "run.json", "log.csv", "checkpoint.npz", "model.keras", "scores.json",
         "curves.png", "confusion.png", "circumplex.png", "reliability.png", "answered.png",
     }  # fmt: skip
     assert Recipe.load(out / "recipe.json") == SMALL
@@ -66,6 +67,7 @@ def test_folder_of_a_run(small_set, tmp_path):
     )
     scores = json.loads((out / "scores.json").read_text())
     assert scores["images"] == 12
+    assert 0 <= scores["corrupted"]["mean"] <= 1
     with pytest.raises(FileExistsError, match="holds a run already"):
         run(small_set, out)
 
@@ -114,22 +116,18 @@ def test_tensorboard_logs(small_set, tmp_path, monkeypatch):
 
 def test_weight_decay_spares_normalisation(small_set, tmp_path):
     """One step at a learning rate of next to nothing but decay shrinks kernels alone."""
-    from keras_affect.training.run import _compiled_model
-
-    model = _compiled_model(SMALL, 10)
+    model = compiled(SMALL, 10)
     for variable in model.trainable_variables:
         assert model.optimizer._use_weight_decay(variable) == (variable.ndim > 1)
 
 
 def test_another_architecture():
-    from keras_affect.training.run import _compiled_model
-
     recipe = replace(SMALL, model="ResNet18", width=0.125, stochastic_depth=0.3)
-    model = _compiled_model(recipe, 10)
+    model = compiled(recipe, 10)
     assert type(model) is models.ResNet18
     assert (model.width, model.dropout, model.stochastic_depth) == (0.125, 0.4, 0.3)
     with pytest.raises(ValueError, match="VGG13 has no residual branches"):
-        _compiled_model(replace(recipe, model="VGG13"), 10)
+        compiled(replace(recipe, model="VGG13"), 10)
 
 
 def test_resume_refuses_another_recipe(small_set, tmp_path):
@@ -142,15 +140,13 @@ def test_resume_refuses_another_recipe(small_set, tmp_path):
 
 
 def test_start_from_another_run(small_set, tmp_path):
-    from keras_affect.training.run import _compiled_model
-
     source = LightweightCNN(weights=None, width=SMALL.width)
     source.save(tmp_path / "m.keras")
     path = str(tmp_path / "m.keras")
-    started = _compiled_model(replace(SMALL, start_from=path), 10)
+    started = compiled(replace(SMALL, start_from=path), 10)
     for one, two in zip(started.get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
-    fresh = _compiled_model(SMALL, 10).get_weights()
+    fresh = compiled(SMALL, 10).get_weights()
     assert not np.array_equal(fresh[0], source.get_weights()[0])
     with pytest.raises(ValueError, match=r"argument `start_from`.*m\.keras"):
         run(small_set, tmp_path / "run", replace(SMALL, width=0.5, start_from=path))
@@ -208,9 +204,7 @@ def test_killed_run_resumes_to_the_same_weights(small_set, tmp_path):
 
 def test_checkpoint_holds_every_variable(small_set, tmp_path):
     """Also the state of dropout's seed generator, which `.keras` files leave out."""
-    from keras_affect.training.run import _compiled_model
-
-    model = _compiled_model(SMALL, 10)
+    model = compiled(SMALL, 10)
     states = [v for v in model.variables if "seed" in v.path]
     assert len(states) == 1
 

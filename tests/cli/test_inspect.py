@@ -1,43 +1,12 @@
-"""``keras-affect download``, ``inspect`` and ``prepare``, called as the command line calls them."""
+"""``keras-affect inspect``."""
 
 import json
 
-import numpy as np
 import pytest
 
-from keras_affect import cli
-from keras_affect.datasets import records, synthetic
-from tests.datasets.picture_folders import (
-    save,
-    write_affectnet_list,
-    write_csv,
-)
+from tests.cli.running import run
+from tests.datasets.picture_folders import write_affectnet_list
 from tests.datasets.test_ferplus import HAPPY, SAD, SPLIT_VOTE, write_folder
-
-
-def run(capfd, *arguments):
-    """Exit code, standard output and standard error of a command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["keras-affect", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-    out, err = capfd.readouterr()
-    return caught.value.code, out, err
-
-
-@pytest.fixture
-def table(tmp_path):
-    """Nine drawings: 1 is a copy of 0, 8 lacks its picture."""
-    rows = []
-    for number in range(9):
-        picture, *_ = synthetic.draw(0 if number == 1 else number)
-        if number != 8:
-            save(tmp_path / f"{number}.png", picture[..., 0])
-        rows.append([f"{number}.png", "sad" if number == 1 else "joy", 0.1, 0.2])
-    return write_csv(tmp_path / "faces.csv", ["path", "emotion", "valence", "arousal"], rows)
-
-
-# === inspect
 
 
 def test_inspect_reports_a_csv(table, tmp_path, capfd):
@@ -91,39 +60,6 @@ def test_inspect_reports_affectnet(tmp_path, capfd):
     assert ["without", "an", "emotion", "1"] in [line.split() for line in out.splitlines()]
 
 
-# === prepare
-
-
-def test_prepare_writes_what_load_reads(table, tmp_path, capfd):
-    out = tmp_path / "prepared"
-    code, _, err = run(capfd, "prepare", table, out)
-    assert code == 2
-    assert err.startswith(f"keras-affect: {table}, row 10: picture ")
-    assert err.count("\n") == 1
-    with pytest.warns(UserWarning, match="1 of 9 rows or pictures skipped"):
-        code, said, _ = run(capfd, "prepare", table, out, "--on-error", "skip", "--size", 32)
-    assert code == 0
-    assert said == f"8 pictures of 32 x 32 x 1 in 1 shards, 1 skipped: {out}\n"
-    ((images, labels),) = records.load(out, shuffle=False)
-    assert images.shape == (8, 32, 32, 1)
-    np.testing.assert_allclose(labels["valence_arousal"], [[0.1, 0.2]] * 8, atol=1e-6)
-
-
-def test_prepare_writes_ferplus(tmp_path, capfd):
-    write_folder(tmp_path / "ferplus", "train", [(0, HAPPY), (1, SAD), (2, SPLIT_VOTE)])
-    code, _, err = run(capfd, "prepare", tmp_path / "ferplus", tmp_path / "out")
-    assert code == 2
-    assert "name one of its splits with --split" in err
-    options = ("--split", "train", "--labels", "majority")
-    code, *_ = run(capfd, "prepare", tmp_path / "ferplus", tmp_path / "out", *options)
-    assert code == 0
-    index = records.read_index(tmp_path / "out")
-    assert (len(index), index.split, index.shape) == (2, "train", (48, 48, 1))
-
-
-# === Bad input is one line
-
-
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
@@ -132,10 +68,6 @@ def test_prepare_writes_ferplus(tmp_path, capfd):
         (("inspect", "faces.csv", "--splits", "test"), "no column says which"),
         (("inspect", "faces.csv", "--encoding", "cp9999"), "argument `encoding`"),
         (("inspect", "faces.csv", "--page", "no/report.html"), "the folder no does not exist"),
-        (("prepare", "faces.csv", "out", "--scale", "ten"), "argument `target`"),
-        (("prepare", "faces.csv", "out", "--codes", "raf"), "argument `codes`"),
-        (("download", "affectnet"), "argument `name`. Expected ferplus"),
-        (("download", "ferplus", "--out", "faces.csv"), "faces.csv: a file; expected a folder"),
     ],
 )
 def test_bad_input(table, tmp_path, monkeypatch, capfd, arguments, match):

@@ -1,0 +1,132 @@
+"""``keras-affect export``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_affect.cli._tensorflow import need_tensorflow
+
+__all__ = ["export"]
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(help="A run's folder, a .keras file, or a name that ships: ferplus.")
+    ],
+    out: Annotated[Path, typer.Argument(help="The file to write, ending in .tflite.")],
+    quantization: Annotated[
+        str,
+        typer.Option(help="int8, float32, float16, dynamic_range, weight_only_int8 or int4."),
+    ] = "int8",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="FER+: int8 is calibrated on train, and both models scored on valid."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="A folder of face pictures to calibrate int8 on instead.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report here, as JSON.")] = None,
+    input: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option(help="gray or rgb: what the file takes; else as the model.")
+    ] = None,
+    resize_from: Annotated[
+        str | None,
+        typer.Option(metavar="HEIGHTxWIDTH", help="Pictures of this size, resized in the file."),
+    ] = None,
+    keep_float: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER", help="Do not quantize it; repeatable.")
+    ] = None,
+    layer_errors: Annotated[
+        bool, typer.Option("--layer-errors", help="Measure which layers int8 hurts most.")
+    ] = False,
+    mediapipe: Annotated[
+        bool, typer.Option("--mediapipe", help="For MediaPipe Tasks' ImageClassifier.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
+) -> None:
+    """Write a model as a .tflite for phones, browsers and boards, and measure what was written.
+
+    Example: keras-affect export runs/first affect.tflite --data ferplus
+    """
+    from keras_affect._files import check_destination
+    from keras_affect.export.quantization import QuantizationConfig
+
+    config = QuantizationConfig.from_name(quantization)
+    size = None
+    if resize_from is not None:
+        height, cross, width = resize_from.lower().partition("x")
+        if not (height.isdecimal() and cross and width.isdecimal()):
+            raise ValueError(
+                "Invalid value for option --resize-from. Expected HEIGHTxWIDTH, as 224x224. "
+                f"Received: {resize_from!r}"
+            )
+        size = int(height), int(width)
+    for destination in (out, report):
+        if destination is not None:
+            check_destination(destination, overwrite)
+    if config.needs_calibration and data is None and calibration is None:
+        raise ValueError(f"{config.name} needs pictures: --data or --calibration")
+    need_tensorflow()
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Table
+
+    from keras_affect import models
+    from keras_affect.export import calibration as pictures
+    from keras_affect.export import to_litert
+    from keras_affect.runtime.native_notes import without_native_notes
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with (
+        # The bar's own way to the terminal, past the notes that are held back.
+        os.fdopen(os.dup(2), "w") as terminal,
+        without_native_notes(),
+        Progress(
+            *columns,
+            console=Console(file=terminal),
+            transient=True,
+            disable=not terminal.isatty(),
+        ) as bar,
+    ):
+        task = bar.add_task("loading the model", total=None)
+        loaded = models.load(model)
+        images = labelled = None
+        if calibration is not None:
+            bar.update(task, description="reading pictures")
+            images = pictures.from_folder(calibration, loaded.input_shape[1:])
+        if data is not None:
+            from keras_affect.datasets import ferplus
+
+            bar.update(task, description="reading FER+")
+            if images is None and config.needs_calibration:
+                images = pictures.from_ferplus(data)
+            valid = ferplus.read(data, "valid")
+            labelled = (valid.images, valid.votes)
+        written = to_litert(
+            loaded,
+            out,
+            config,
+            calibration=images,
+            labelled=labelled,
+            overwrite=overwrite,
+            progress=lambda what, done, of: bar.update(
+                task, description=what, completed=done, total=of
+            ),
+            input=input,  # type: ignore[arg-type]  # checked there
+            resize_from=size,
+            keep_float=keep_float or (),
+            layer_errors=layer_errors,
+            for_mediapipe=mediapipe,
+        )
+    if report is not None:
+        written.save(report, overwrite=overwrite)
+    table = Table.grid(padding=(0, 2))
+    for heading, text in written.rows():
+        table.add_row(heading, text)
+    Console().print(table, markup=False, highlight=False)

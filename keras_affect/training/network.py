@@ -1,0 +1,141 @@
+"""The network that a recipe trains: compiled, with its teachers where it has any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_affect import models
+from keras_affect.ensembles import Ensemble
+from keras_affect.metrics import ConcordanceCorrelation
+from keras_affect.models.affect_model import AffectModel
+from keras_affect.training.distillation import Distiller
+from keras_affect.training.recipe import Recipe
+from keras_affect.training.schedules import OneCycle
+
+__all__ = ["compiled", "in_dtype", "student_of"]
+
+
+def compiled(recipe: Recipe, steps: int) -> Any:
+    """What is trained, its optimizer built, so that a checkpoint fits at once.
+
+    Args:
+        recipe: What to train.
+        steps: Steps an epoch.
+
+    Returns:
+        The recipe's network; with teachers a `Distiller` of it, whose student is compiled too, to
+        be validated by itself.
+
+    Raises:
+        FileNotFoundError, ValueError: If `start_from` or a teacher is not there or does not fit.
+    """
+    student = getattr(models, recipe.model)(
+        weights=None,
+        width=recipe.width,
+        dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
+        valence_arousal=recipe.valence_arousal_weight > 0,
+        dtype=recipe.dtype,
+    )
+    if recipe.start_from:
+        _take_weights(student, recipe.start_from)
+    trained = student
+    if recipe.teachers:
+        trained = Distiller(
+            student,
+            _teacher(recipe, student),
+            temperature=recipe.temperature,
+            weight=recipe.teacher_share,
+            valence_arousal_weight=recipe.valence_arousal_weight,
+        )
+        student.compile(**_objective(recipe, share=1.0))
+    optimizer = keras.optimizers.SGD(
+        OneCycle(recipe.learning_rate, recipe.epochs * steps, recipe.warmup),
+        momentum=recipe.momentum,
+        nesterov=True,
+        weight_decay=recipe.weight_decay or None,
+    )
+    optimizer.exclude_from_weight_decay([v for v in student.trainable_variables if v.ndim == 1])
+    optimizer.build(student.trainable_variables)
+    share = 1 - recipe.teacher_share if recipe.teachers else 1.0
+    trained.compile(optimizer, **_objective(recipe, share))
+    return trained
+
+
+def student_of(trained: Any) -> Any:
+    """The recipe's network in what `compiled` gives."""
+    return trained.student if isinstance(trained, Distiller) else trained
+
+
+def in_dtype(model: Any, dtype: str) -> Any:
+    """A copy of a network, or of an ensemble of some, that runs in another dtype.
+
+    A network that is none of `keras_affect.models` is given back as it is: nothing says how its
+    layers could be made again.
+    """
+    if isinstance(model, Ensemble):
+        members = [in_dtype(member, dtype) for member in model.members]
+        return Ensemble(members, model.member_weights, model.flips, model.name)
+    if not isinstance(model, AffectModel):
+        return model
+    copy = type(model).from_config(model.get_config() | {"dtype": dtype})
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _objective(recipe: Recipe, share: float) -> dict[str, Any]:
+    """Losses against the labels, which have a share of the whole, and metrics."""
+    losses: dict[str, Any] = {"emotion": "categorical_crossentropy"}
+    weights = {"emotion": share}
+    metrics: dict[str, Any] = {"emotion": [keras.metrics.CategoricalAccuracy(name="accuracy")]}
+    if recipe.valence_arousal_weight > 0:
+        losses["valence_arousal"] = "mean_squared_error"
+        metrics["valence_arousal"] = [ConcordanceCorrelation(name="concordance")]
+        weights["valence_arousal"] = share * recipe.valence_arousal_weight
+    return {
+        "loss": losses,
+        "loss_weights": weights,
+        "metrics": metrics,
+        # Compiling convolutions with XLA makes them slower on processors.
+        "jit_compile": False,
+    }
+
+
+def _take_weights(model: Any, source: str) -> None:
+    weights = models.load(source).get_weights()
+    if [w.shape for w in weights] != [w.shape for w in model.get_weights()]:
+        raise ValueError(
+            "Invalid value for argument `start_from`. Expected a model of the recipe's "
+            f"architecture, width and outputs. Received: start_from={source!r}"
+        )
+    model.set_weights(weights)
+
+
+def _teacher(recipe: Recipe, student: Any) -> Any:
+    """The recipe's teachers as one network, in the recipe's dtype."""
+    members = []
+    for source in recipe.teachers:
+        member = in_dtype(models.load(source), recipe.dtype)
+        answers = {name: tuple(tensor.shape) for name, tensor in _outputs(member).items()}
+        expected = {name: tuple(tensor.shape) for name, tensor in _outputs(student).items()}
+        fits = (
+            tuple(member.input_shape) == tuple(student.input_shape)
+            and tuple(getattr(member, "class_names", None) or ()) == tuple(student.class_names)
+            and expected.items() <= answers.items()
+        )
+        if not fits:
+            raise ValueError(
+                "Invalid value for argument `teachers`. Expected models that take pictures of "
+                f"{student.input_shape[1:]} and give {', '.join(expected)} of the classes "
+                f"{', '.join(student.class_names)}. Received: {source!r}"
+            )
+        members.append(member)
+    return members[0] if len(members) == 1 else Ensemble(members, name="teachers")
+
+
+def _outputs(model: Any) -> dict[str, Any]:
+    """The named outputs of a functional model; none of any other."""
+    output = getattr(model, "output", None)
+    return output if isinstance(output, dict) else {}

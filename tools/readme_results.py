@@ -5,7 +5,8 @@
 Evaluates the run anew, exports it, reads matplotlib's public-domain portrait with the file that
 it exported, and takes the training's own output from its log. What each quantization costs is
 taken from export/reports, which export/report_all.py writes before. What stands between the
-README's markers is replaced; nothing in it is typed by hand.
+README's markers is replaced; nothing in it is typed by hand. The table above it is that of
+anchors.py.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import anchors
 import matplotlib
 
 from keras_affect._files import written_whole
@@ -54,7 +56,8 @@ def main() -> None:
     before, rest = whole.split(BEGIN)
     after = rest.split(END)[1]
     with written_whole(readme, overwrite=True) as beside:
-        beside.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        whole = anchors.with_table(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        beside.write_text(whole, encoding="utf-8")
 
 
 def _shipped() -> list[str]:

@@ -1,4 +1,8 @@
-"""Emotion and valence-arousal models: one file a family of architectures."""
+"""Emotion and valence-arousal models: one file a family of architectures.
+
+The weights of a name have a card, which tells how good they are and what they cannot know:
+`weights.find("LightweightCNN", "ferplus", "keras").card` is its path.
+"""
 
 from keras_affect.models.alexnet import AlexNet
 from keras_affect.models.googlenet import GoogLeNet

@@ -56,6 +56,15 @@ class Entry:
         """Where the file lies. It is not read: `verified_path` does."""
         return FOLDER / self.file
 
+    @property
+    def card(self) -> Path:
+        """Where the model's card lies: what it is for, how good it is, what it cannot know.
+
+        A name has one card, for all of its files.
+        """
+        stem = self.file.removesuffix(".weights.h5").removesuffix(".tflite").removesuffix("_int8")
+        return FOLDER / f"{stem}.md"
+
     def verified_path(self) -> Path:
         """Where the file lies, after its hash was compared.
 

@@ -191,6 +191,8 @@ def test_names_that_users_meet_need_no_further_import():
         "evaluation.evaluate",
         "evaluation.scores",
         "export.to_litert",
+        "export.to_litert_clip",
+        "export.to_litert_streaming",
         "initializers.Fixup",
         "initializers.MSRA",
         "initializers.Xavier",

@@ -4,5 +4,13 @@ from keras_affect.export.conversion import ConversionError
 from keras_affect.export.litert import to_litert
 from keras_affect.export.quantization import QuantizationConfig
 from keras_affect.export.report import ExportReport
+from keras_affect.export.temporal import to_litert_clip, to_litert_streaming
 
-__all__ = ["ConversionError", "ExportReport", "QuantizationConfig", "to_litert"]
+__all__ = [
+    "ConversionError",
+    "ExportReport",
+    "QuantizationConfig",
+    "to_litert",
+    "to_litert_clip",
+    "to_litert_streaming",
+]

@@ -87,7 +87,7 @@ def _save_graph(model: Any, signature: Signature, folder: str) -> None:
     archive.write_out(folder, verbose=False)
 
 
-def _run_child(folder: Path, request: dict[str, Any], name: str) -> None:
+def _run_child(folder: Path, request: dict[str, Any], name: str, program: Path = _CHILD) -> None:
     request_file = folder / "request.json"
     request_file.write_text(json.dumps(request), encoding="utf-8")
     environment = os.environ | {
@@ -98,7 +98,7 @@ def _run_child(folder: Path, request: dict[str, Any], name: str) -> None:
     }
     # -P: the child's folder, this package's, stays off its path.
     child = subprocess.run(
-        [sys.executable, "-P", str(_CHILD), str(request_file)],
+        [sys.executable, "-P", str(program), str(request_file)],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

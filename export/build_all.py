@@ -12,6 +12,12 @@ Writes into keras_affect/weights/:
 
 A name that ships stays what it was: an existing one is refused unless --overwrite is given.
 Takes about two minutes on two cores.
+
+    python export/build_all.py --rebuild --data PATH/TO/FERPLUS
+
+Makes every .tflite that ships once more, from the weights beside it, and compares it with the one
+that ships, byte for byte. Writes nothing; the exit code is 2 if one differs. Another release of
+TensorFlow than the one that made a file may order its operators otherwise.
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from keras_affect import evaluation, models
 from keras_affect._files import written_whole
-from keras_affect.export import calibration, to_litert
+from keras_affect.export import ExportReport, calibration, to_litert
 from keras_affect.weights import catalog
 from keras_affect.weights.storage import load_weights, save_weights_float16
 
@@ -45,6 +51,13 @@ LICENCE = "Apache-2.0"
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
+    if options.rebuild:
+        if options.run or options.name:
+            raise ValueError("--rebuild takes no --run and no --name: it makes all that ships")
+        _rebuild(options.out, options.data)
+        return
+    if not options.run or not options.name:
+        raise ValueError("Expected --run and --name, or --rebuild")
     if not re.fullmatch(r"[a-z0-9_]+_v[1-9][0-9]*", options.name):
         raise ValueError(
             "Invalid value for argument `name`. Expected a name with a version, as ferplus_v1. "
@@ -74,15 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
         scores = evaluation.evaluate(model, options.data, split="valid")
 
         print(f"{litert.name}: exporting and scoring", flush=True)
-        report = to_litert(
-            model,
-            litert,
-            "int8",
-            calibration=calibration.from_ferplus(options.data),
-            description=f"{architecture} {options.name}: {model.count_params():,} parameters, "
-            f"trained on {DATA}",
-            licence=LICENCE,
-        )
+        report = _export(model, options.name, options.data, litert)
         litert_scores = evaluation.evaluate(litert, options.data, split="valid")
         print(dataclasses.replace(report, path=litert.name))
 
@@ -101,15 +106,49 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{entry.file}: {entry.size:,} bytes, accuracy {entry.scores['accuracy']:.2%}")
 
 
+def _export(model: Any, name: str, data: str, path: Path) -> ExportReport:
+    """The int8 file of a model whose weights ship under a name."""
+    return to_litert(
+        model,
+        path,
+        "int8",
+        calibration=calibration.from_ferplus(data),
+        description=f"{type(model).__name__} {name}: {model.count_params():,} parameters, "
+        f"trained on {DATA}",
+        licence=LICENCE,
+    )
+
+
+def _rebuild(out: Path, data: str) -> None:
+    """Every shipped .tflite once more, beside the one that ships."""
+    rows = json.loads((out / "catalog.json").read_text(encoding="utf-8"))
+    shipped = [catalog.Entry(**row) for row in rows]
+    weights = {(entry.model, entry.name): entry for entry in shipped if entry.kind == "keras"}
+    differing = []
+    for entry in (entry for entry in shipped if entry.kind == "litert"):
+        model = getattr(models, entry.model).from_config(dict(entry.config))
+        load_weights(model, out / weights[entry.model, entry.name].file)
+        with tempfile.TemporaryDirectory(prefix="keras_affect_") as scratch:
+            again = Path(scratch) / entry.file
+            _export(model, entry.name, data, again)
+            is_same = again.read_bytes() == (out / entry.file).read_bytes()
+        print(f"{entry.file}: {'the same bytes' if is_same else 'other bytes'}", flush=True)
+        if not is_same:
+            differing.append(entry.file)
+    if differing:
+        raise ValueError(f"not the bytes that ship: {', '.join(differing)}")
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--run", required=True, help="a folder of keras-affect train, or a .keras file"
-    )
+    parser.add_argument("--run", help="a folder of keras-affect train, or a .keras file")
     parser.add_argument("--data", required=True, help="FER+, train and valid")
-    parser.add_argument("--name", required=True, help="a name with a version, as ferplus_v1")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="make what ships again, and compare the bytes"
+    )
+    parser.add_argument("--name", help="a name with a version, as ferplus_v1")
     parser.add_argument("--out", type=Path, default=catalog.FOLDER, help="where what ships lies")
     parser.add_argument("--overwrite", action="store_true", help="replace a name that ships")
     return parser.parse_args(arguments)

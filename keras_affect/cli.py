@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_affect import __version__
+from keras_affect import __version__, cli_data
 
 app = typer.Typer(
     name="keras-affect",
@@ -66,11 +66,17 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option(help="A recipe.json to start from; options override it.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A class of keras_affect.models: see `keras-affect models`.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the train split.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the one cycle.")] = None,
     width: Annotated[float | None, typer.Option(help="Factor on the channels.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Rate before the heads.")] = None,
+    stochastic_depth: Annotated[
+        float | None, typer.Option(help="Rate of the last residual branch.")
+    ] = None,
     labels: Annotated[
         str | None, typer.Option(help="distribution, majority, drawn or outlier_free.")
     ] = None,
@@ -94,7 +100,7 @@ def train(
         str, typer.Option(help="raise or skip: what to do about bad rows and pictures.")
     ] = "raise",
 ) -> None:
-    """Train a LightweightCNN on FER+ and score it; or fine-tune a model on pictures of your own.
+    """Train a model on FER+ and score it; or fine-tune a model on pictures of your own.
 
     Example: keras-affect train --data ferplus --out runs/first --epochs 30
 
@@ -114,6 +120,8 @@ def train(
             out,
             refused={
                 "--recipe": recipe,
+                "--model": model,
+                "--stochastic-depth": stochastic_depth,
                 "--width": width,
                 "--labels": labels,
                 "--mixup": mixup,
@@ -139,8 +147,10 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "model": model,
         "width": width,
         "dropout": dropout,
+        "stochastic_depth": stochastic_depth,
         "labels": labels,
         "augmentation": augmentation,
         "mixup": mixup,
@@ -206,7 +216,8 @@ def export(
     ],
     out: Annotated[Path, typer.Argument(help="The file to write, ending in .tflite.")],
     quantization: Annotated[
-        str, typer.Option(help="int8, float16, dynamic_range or float32.")
+        str,
+        typer.Option(help="int8, float32, float16, dynamic_range, weight_only_int8 or int4."),
     ] = "int8",
     data: Annotated[
         Path | None,
@@ -216,6 +227,22 @@ def export(
         Path | None, typer.Option(help="A folder of face pictures to calibrate int8 on instead.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report here, as JSON.")] = None,
+    input: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option(help="gray or rgb: what the file takes; else as the model.")
+    ] = None,
+    resize_from: Annotated[
+        str | None,
+        typer.Option(metavar="HEIGHTxWIDTH", help="Pictures of this size, resized in the file."),
+    ] = None,
+    keep_float: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER", help="Do not quantize it; repeatable.")
+    ] = None,
+    layer_errors: Annotated[
+        bool, typer.Option("--layer-errors", help="Measure which layers int8 hurts most.")
+    ] = False,
+    mediapipe: Annotated[
+        bool, typer.Option("--mediapipe", help="For MediaPipe Tasks' ImageClassifier.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.")
     ] = False,
@@ -228,6 +255,15 @@ def export(
     from keras_affect.export.quantization import QuantizationConfig
 
     config = QuantizationConfig.from_name(quantization)
+    size = None
+    if resize_from is not None:
+        height, cross, width = resize_from.lower().partition("x")
+        if not (height.isdecimal() and cross and width.isdecimal()):
+            raise ValueError(
+                "Invalid value for option --resize-from. Expected HEIGHTxWIDTH, as 224x224. "
+                f"Received: {resize_from!r}"
+            )
+        size = int(height), int(width)
     for destination in (out, report):
         if destination is not None:
             check_destination(destination, overwrite)
@@ -279,6 +315,11 @@ def export(
             progress=lambda what, done, of: bar.update(
                 task, description=what, completed=done, total=of
             ),
+            input=input,  # type: ignore[arg-type]  # checked there
+            resize_from=size,
+            keep_float=keep_float or (),
+            layer_errors=layer_errors,
+            for_mediapipe=mediapipe,
         )
     if report is not None:
         written.save(report, overwrite=overwrite)
@@ -354,13 +395,24 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="The folder to write; an earlier demo's is replaced.")
     ] = Path("demo"),
+    web: Annotated[
+        bool,
+        typer.Option("--web", help="Instead, serve the page that reads your camera in a browser."),
+    ] = False,
+    port: Annotated[int, typer.Option(help="For --web: the port on 127.0.0.1; 0 for any.")] = 8000,
 ) -> None:
     """Train on drawn faces, export to int8, run it without TensorFlow, read a photograph.
 
-    Takes under five minutes on two cores and ends with a report page.
+    Takes under five minutes on two cores and ends with a report page. With --web nothing is
+    trained: a page on 127.0.0.1 reads faces with the model that ships, inside the browser.
 
     Example: keras-affect demo --out demo
     """
+    if web:
+        if data is not None or out != Path("demo"):
+            raise ValueError("--web trains and writes nothing: it goes without --data and --out")
+        _serve_page(port)
+        return
     from keras_affect.demo.folder import check_folder
 
     check_folder(out)
@@ -377,6 +429,17 @@ def demo(
     with without_native_notes():
         made = run(out, data, console=console)
     console.print("\n".join(made.lines()), soft_wrap=True, highlight=False)
+
+
+def _serve_page(port: int) -> None:
+    from keras_affect.demo.web import serve
+
+    # Being stopped is how it ends, from outside as by Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    serve(
+        port,
+        ready=lambda address: print(f"{address}  open it in a browser; Ctrl-C ends it", flush=True),
+    )
 
 
 @app.command(
@@ -419,6 +482,12 @@ def predict(
             metavar="A,B,...", help="The classes of a .tflite that doesn't name them, in order."
         ),
     ] = None,
+    uncertain_below: Annotated[
+        float,
+        typer.Option(
+            help='Say "uncertain" where no emotion is as probable as this, from 0 to 1.',
+        ),
+    ] = 0.0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace annotated pictures that exist.")
     ] = False,
@@ -465,7 +534,7 @@ def predict(
         for place, path in enumerate(
             track(photos, "reading", console=notes, transient=True, disable=not notes.is_terminal)
         ):
-            photo = read_photo(interpreter, path, bool(faces))
+            photo = read_photo(interpreter, path, bool(faces), uncertain_below)
             if targets and photo.picture is not None and photo.predictions:
                 with written_whole(targets[place], overwrite) as file:
                     annotated(photo.picture, photo.predictions).save(file)
@@ -539,6 +608,12 @@ def evaluate(
             help="Also score without images that stand pixel for pixel in train; reads train."
         ),
     ] = True,
+    corrupt: Annotated[
+        bool,
+        typer.Option(
+            "--corrupt", help="Also score under what a camera and a face detector do to a picture."
+        ),
+    ] = False,
     class_names: Annotated[
         str | None,
         typer.Option(metavar="A,B,...", help="The classes of a model that doesn't name them."),
@@ -574,6 +649,7 @@ def evaluate(
             data,
             split,
             find_duplicates=duplicates,
+            corrupted=corrupt,
             class_names=None if class_names is None else class_names.split(","),
             plots=plots,
             overwrite=overwrite,
@@ -583,6 +659,11 @@ def evaluate(
     if json_ is not None:
         evaluation.save_scores(scores, json_, overwrite)
     Console().print(evaluation.format_scores(scores))
+
+
+app.command()(cli_data.download)
+app.command()(cli_data.inspect)
+app.command()(cli_data.prepare)
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_affect._arguments import check_flag, invalid
+
 __all__ = ["Ensemble", "MonteCarlo"]
 
 
@@ -71,7 +73,7 @@ class Ensemble(keras.Model):
     ) -> None:
         members = _check_members(members)
         shares = _check_weights(weights, len(members))
-        _check_flag("flips", flips)
+        check_flag("flips", flips)
 
         # === Functional model ===
         inputs = keras.Input(members[0].input_shape[1:], name="image")
@@ -156,10 +158,10 @@ class MonteCarlo(keras.Model):
         self, model: Any, samples: int = 16, flips: bool = False, name: str = "monte_carlo"
     ) -> None:
         if not isinstance(model, keras.Model):
-            raise _invalid("model", "a Keras model", model)
+            raise invalid("model", "a Keras model", model)
         if not isinstance(samples, int) or isinstance(samples, bool) or samples < 2:
-            raise _invalid("samples", "an integer of 2 or more", samples)
-        _check_flag("flips", flips)
+            raise invalid("samples", "an integer of 2 or more", samples)
+        check_flag("flips", flips)
         super().__init__(name=name)
         self.model = model
         self.samples = samples
@@ -255,7 +257,7 @@ def _weighted_sum(parts: Sequence[Any], factors: Sequence[float]) -> Any:
 
 def _check_members(members: Sequence[Any]) -> tuple[Any, ...]:
     if isinstance(members, str) or not isinstance(members, Sequence) or not members:
-        raise _invalid("members", "a sequence of one or more models", members)
+        raise invalid("members", "a sequence of one or more models", members)
     found = []
     for member in members:
         try:
@@ -290,16 +292,5 @@ def _check_weights(weights: Sequence[float] | None, members: int) -> tuple[float
         for number in numbers
     )
     if len(numbers) != members or not are_positive:
-        raise _invalid("weights", f"a positive number for each of {members} members", weights)
+        raise invalid("weights", f"a positive number for each of {members} members", weights)
     return tuple(number / sum(numbers) for number in numbers)
-
-
-def _check_flag(name: str, value: bool) -> None:
-    if not isinstance(value, bool):
-        raise _invalid(name, "True or False", value)
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

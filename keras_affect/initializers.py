@@ -16,6 +16,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_affect._arguments import invalid
+
 __all__ = ["MSRA", "Fixup", "Xavier", "ZeroResidual"]
 
 _DISTRIBUTIONS = ("normal", "truncated_normal", "uniform")
@@ -28,14 +30,14 @@ class _FanInitializer(keras.initializers.Initializer):
 
     def __init__(self, depthwise: bool, distribution: str, seed: Any) -> None:
         if not isinstance(depthwise, bool):
-            raise _invalid("depthwise", "True or False", depthwise)
+            raise invalid("depthwise", "True or False", depthwise)
         if distribution not in _DISTRIBUTIONS:
-            raise _invalid("distribution", f"one of {', '.join(_DISTRIBUTIONS)}", distribution)
+            raise invalid("distribution", f"one of {', '.join(_DISTRIBUTIONS)}", distribution)
         if isinstance(seed, dict):
             seed = keras.saving.deserialize_keras_object(seed)
         whole = isinstance(seed, int) and not isinstance(seed, bool)
         if not (seed is None or whole or isinstance(seed, keras.random.SeedGenerator)):
-            raise _invalid("seed", "None, an integer or a keras.random.SeedGenerator", seed)
+            raise invalid("seed", "None, an integer or a keras.random.SeedGenerator", seed)
         self.depthwise = depthwise
         self.distribution = distribution
         self.seed = seed
@@ -127,7 +129,7 @@ class Xavier(_FanInitializer):
         seed: Any = None,
     ) -> None:
         if mode not in ("fan_in", "fan_avg"):
-            raise _invalid("mode", '"fan_in" or "fan_avg"', mode)
+            raise invalid("mode", '"fan_in" or "fan_avg"', mode)
         super().__init__(depthwise, distribution, seed)
         self.mode = mode
 
@@ -234,7 +236,7 @@ class Fixup(MSRA):
             ("layers_per_block", layers_per_block, 2),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise _invalid(name, f"an integer of {low} or more", value)
+                raise invalid(name, f"an integer of {low} or more", value)
         super().__init__(depthwise, distribution, seed)
         self.num_blocks = num_blocks
         self.layers_per_block = layers_per_block
@@ -294,9 +296,3 @@ def _fans(shape: tuple[int, ...], depthwise: bool) -> tuple[int, int]:
     *window, inputs, outputs = shape
     reach = math.prod(window)
     return (reach, reach * outputs) if depthwise else (reach * inputs, reach * outputs)
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

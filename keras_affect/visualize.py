@@ -27,8 +27,9 @@ from keras_affect._files import check_destination, written_whole
 from keras_affect.evaluation.calibration import BINS
 from keras_affect.evaluation.calibration import reliability as binned
 from keras_affect.evaluation.checks import check_pair, check_rows
+from keras_affect.evaluation.selective import answered as answered_curve
 
-__all__ = ["circumplex", "confusion", "curves", "reliability"]
+__all__ = ["answered", "circumplex", "confusion", "curves", "reliability"]
 
 _TRAIN, _VALID = "#0072B2", "#D55E00"
 _GRID = {"color": "#dddddd", "linewidth": 0.8}
@@ -343,4 +344,49 @@ def reliability(
         color="#555555",
     )
     axes.legend(frameon=False, loc="upper left")
+    _save(figure, path, overwrite)
+
+
+def answered(
+    probabilities: npt.ArrayLike,
+    votes: npt.ArrayLike,
+    path: str | Path,
+    overwrite: bool = False,
+) -> None:
+    """Accuracy against the share of pictures answered, the most certain ones first.
+
+    Args:
+        probabilities: `(images, 8)`, as `evaluation.scores` takes them.
+        votes: `(images, 10)`.
+        path: The PNG to write.
+        overwrite: Whether a file that stands there may be replaced.
+
+    Raises:
+        FileExistsError: If `path` is there and `overwrite` is False.
+        ValueError: As `evaluation.scores`.
+    """
+    check_destination(path, overwrite)
+    certainty, share, accuracy = answered_curve(probabilities, votes)
+    figure = _figure(6.4, 5.0)
+    axes = figure.add_subplot()
+    axes.plot(share, accuracy, color=_TRAIN)
+    # Certainties are marked where the curve goes through them.
+    for threshold in (0.9, 0.7, 0.5):
+        place = int(np.searchsorted(-certainty, -threshold, side="right")) - 1
+        if place >= 0:
+            axes.plot(share[place], accuracy[place], color=_TRAIN, marker="o")
+            axes.annotate(
+                f"certainty {threshold:g}",
+                (share[place], accuracy[place]),
+                xytext=(-6, -14),
+                textcoords="offset points",
+                ha="right",
+            )
+    _quiet(axes)
+    axes.set(xlim=(0, 1.02), ylim=(min(0.5, float(accuracy[-1]) - 0.05), 1.02))
+    axes.set_xlabel("share of the pictures answered")
+    axes.set_ylabel("share of the answers that is right")
+    axes.set_title(
+        f"accuracy {accuracy[-1]:.2%} if all are answered", loc="left", fontweight="bold"
+    )
     _save(figure, path, overwrite)

@@ -132,6 +132,18 @@ def test_without_opencv_it_is_said_and_the_picture_is_one_face(
     assert (code, err) == (0, "")
 
 
+def test_says_when_it_is_uncertain(run, model, photograph_path):  # noqa: F811
+    code, printed, _ = run(photograph_path, "--model", model, "--json", "--uncertain-below", 1)
+    assert code == 0
+    faces = json.loads(printed)["photos"][0]["faces"]
+    assert faces
+    assert {face["emotion"] for face in faces} == {"uncertain"}
+    assert all(0 < face["probability"] < 1 for face in faces)
+    code, _, notes = run(photograph_path, "--model", model, "--uncertain-below", 2)
+    assert code == 2
+    assert "argument `uncertain_below`" in notes
+
+
 def test_help_has_an_example_and_the_limits(run):
     code, out, _ = run("--help", with_model=False)
     assert code == 0

@@ -134,6 +134,7 @@ def test_int8_export_agrees(members, flips, tmp_path, monkeypatch):
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="five trainings, alike on every backend")
 def test_it_scores_above_its_mean_member():
     """Nets that were trained from different seeds err differently."""
     rng = np.random.default_rng(0)

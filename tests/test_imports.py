@@ -17,9 +17,9 @@ PACKAGE = REPOSITORY / "keras_affect"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 #: The walk of the data: a part may stand on those before it.
 ORDER = (
-    "_files", "emotions", "weights", "datasets", "augmentation", "initializers", "layers",
-    "models", "ensembles", "losses", "metrics", "runtime", "evaluation", "visualize", "training",
-    "export", "demo", "cli", "__main__",
+    "_arguments", "_files", "emotions", "weights", "datasets", "augmentation", "initializers",
+    "layers", "models", "ensembles", "losses", "metrics", "runtime", "evaluation", "visualize",
+    "training", "export", "demo", "cli_data", "cli", "__main__",
 )  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
 HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}
@@ -182,9 +182,15 @@ def test_names_that_users_meet_need_no_further_import():
         "datasets.aff_wild2.read",
         "datasets.afew_va.read",
         "datasets.clips.load",
+        "datasets.affectnet.load",
         "datasets.ferplus.load",
         "datasets.ferplus.read",
+        "datasets.inspection.inspect",
+        "datasets.kaggle.ferplus",
+        "datasets.record_writer.write",
+        "datasets.records.load",
         "datasets.synthetic.load",
+        "datasets.valence_arousal.load",
         "emotions.convert_scale",
         "ensembles.Ensemble",
         "ensembles.MonteCarlo",
@@ -197,6 +203,10 @@ def test_names_that_users_meet_need_no_further_import():
         "initializers.MSRA",
         "initializers.Xavier",
         "initializers.ZeroResidual",
+        "layers.DropConnect",
+        "layers.FractionalAveragePooling2D",
+        "layers.FractionalMaxPooling2D",
+        "layers.StochasticDepth",
         "losses.ConcordanceLoss",
         "losses.LabelDistributionLoss",
         "losses.MaskedCategoricalCrossentropy",
@@ -218,6 +228,7 @@ def test_names_that_users_meet_need_no_further_import():
         "runtime.PredictionFilter",
         "runtime.StreamingAffect",
         "runtime.find_faces",
+        "training.Distiller",
         "training.Recipe",
         "training.fine_tune",
         "training.train",

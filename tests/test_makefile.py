@@ -6,6 +6,7 @@ That the real thing works from a fresh clone is seen in each run of .ci/run, whi
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -150,11 +151,12 @@ def clone(tmp_path):
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, folder)
     real = shlex.quote(sys.executable)
-    _script(
-        folder / ".venv" / "bin" / "python",
-        f'if [ "$1" = -c ]; then exec {real} "$@"; fi\n'
-        "printf '<%s>' \"$@\" >> calls; echo >> calls; [ ! -e broken ]",
-    )
+    for environment in (".venv", ".venv-backends"):
+        _script(
+            folder / environment / "bin" / "python",
+            f'if [ "$1" = -c ]; then exec {real} "$@"; fi\n'
+            'printf \'<%s>\' "$KERAS_BACKEND""$@" >> calls; echo >> calls; [ ! -e broken ]',
+        )
     for name in ("keras-affect", "ruff", "mypy"):
         _script(
             folder / ".venv" / "bin" / name,
@@ -219,6 +221,19 @@ def test_demo_takes_a_folder_with_spaces_and_a_dollar(clone):
     code, calls = _make(clone, "demo", "DATA=/data/FER plus $$1")
     assert code == 0
     assert calls[-1] == "<keras-affect><demo><--data></data/FER plus $1>"
+
+
+def test_other_backends_are_tested_in_an_environment_of_their_own(clone):
+    code, calls = _make(clone, "test-backends", "ARGS=-k cutout")
+    assert code == 0
+    assert calls[0].endswith("<install><--editable><.[test-backends]>")
+    assert [call.partition("<")[2].partition(">")[0] for call in calls[1:]] == ["jax-m", "torch-m"]
+    for call in calls[1:]:
+        assert call.endswith("<-k><cutout>")
+        named = re.findall(r"<(tests/[^>]*)>", call)
+        assert "tests/contract" in named
+        assert all((REPOSITORY / name).exists() for name in named)
+    assert not (clone / ".venv" / ".stamp-runs").exists()
 
 
 def test_lint_stops_at_the_first_complaint_and_changes_nothing(clone):

@@ -344,6 +344,7 @@ def test_other_backends(pairs, backend, tmp_path):
     assert values == pytest.approx([both(true, predicted)] * 2, abs=1e-6)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="replicas are TensorFlow's")
 def test_replicas_add_up(pairs, tmp_path):
     # A process of its own: logical devices must be set before TensorFlow starts.
     true, predicted = pairs

@@ -212,9 +212,18 @@ def test_reliability_shows_gaps(answers, tmp_path):
         visualize.reliability(probabilities, votes, path, bins=0, overwrite=True)
 
 
+def test_answered_shows_a_curve(answers, tmp_path):
+    probabilities, votes, _ = answers
+    path = tmp_path / "answered.png"
+    visualize.answered(probabilities, votes, path)
+    assert amount(path, TRAIN) > 200
+    with pytest.raises(FileExistsError):
+        visualize.answered(probabilities, votes, path)
+
+
 def test_bad_probabilities_leave_no_file(answers, tmp_path):
     _, votes, _ = answers
-    for draw in (visualize.confusion, visualize.reliability):
+    for draw in (visualize.confusion, visualize.reliability, visualize.answered):
         with pytest.raises(ValueError, match="argument `probabilities`"):
             draw(np.full((60, 8), np.nan), votes, tmp_path / "picture.png")
     assert not list(tmp_path.iterdir())

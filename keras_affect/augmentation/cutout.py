@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_affect._arguments import invalid
 from keras_affect.augmentation.keys import uniform_of_keys
 
 __all__ = ["Cutout", "squares"]
@@ -100,15 +101,15 @@ class Cutout(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise _invalid("size", "an integer of 1 or more", size)
+            raise invalid("size", "an integer of 1 or more", size)
         number = isinstance(fill_value, int | float) and not isinstance(fill_value, bool)
         finite = number and abs(float(fill_value)) < float("inf")
         if fill_value != "mean" and not finite:
-            raise _invalid("fill_value", '"mean" or a finite number', fill_value)
+            raise invalid("fill_value", '"mean" or a finite number', fill_value)
         if data_format not in (None, "channels_last", "channels_first"):
-            raise _invalid("data_format", '"channels_last" or "channels_first"', data_format)
+            raise invalid("data_format", '"channels_last" or "channels_first"', data_format)
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise _invalid("seed", "None or an integer", seed)
+            raise invalid("seed", "None or an integer", seed)
         self.size = size
         self.fill_value = fill_value
         self.data_format = data_format or keras.config.image_data_format()
@@ -209,9 +210,3 @@ class Cutout(keras.layers.Layer):
             "data_format": self.data_format,
             "seed": self.seed,
         }
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import keras
 from keras import ops, tree
 
+from keras_affect._arguments import invalid
 from keras_affect.augmentation.keys import uniform_of_keys
 
 __all__ = ["Mixup"]
@@ -90,13 +91,13 @@ class Mixup:
     ) -> None:
         number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
         if not (number and 0 < alpha < math.inf):
-            raise _invalid("alpha", "a finite number above 0", alpha)
+            raise invalid("alpha", "a finite number above 0", alpha)
         if mode not in ("sample", "batch"):
-            raise _invalid("mode", '"sample" or "batch"', mode)
+            raise invalid("mode", '"sample" or "batch"', mode)
         if not isinstance(mask_missing, bool):
-            raise _invalid("mask_missing", "True or False", mask_missing)
+            raise invalid("mask_missing", "True or False", mask_missing)
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise _invalid("seed", "None or an integer", seed)
+            raise invalid("seed", "None or an integer", seed)
         self.alpha = alpha
         self.mode = mode
         self.mask_missing = mask_missing
@@ -289,9 +290,3 @@ def _present(leaf: Any, weight: Any) -> Any:
 
 def _zero_for_nan(values: Any) -> Any:
     return ops.where(ops.isnan(values), ops.zeros_like(values), values)
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

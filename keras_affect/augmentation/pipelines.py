@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
 
+from keras_affect._arguments import invalid
+from keras_affect.augmentation.camera import blurred, compressed
 from keras_affect.augmentation.cutout import squares
 from keras_affect.augmentation.mixup import Mixup
 from keras_affect.datasets import draws
@@ -30,6 +33,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "contrast": (1, 10),
     "brightness": (1, 10),
     "noise": (0, 128),
+    "blur": (0, 4),
+    "compression": (1, 100),
     "cutout": (0, math.inf),
     "cutout_probability": (0, 1),
 }
@@ -37,7 +42,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class FacePipeline:
-    """Flip, rotation, scale, shift, contrast, brightness, cutout, noise and mixup of face crops.
+    """Flip, rotation, scale, shift, light, cutout, blur, noise, JPEG and mixup of face crops.
 
     Called in `tf.data` as ``pipeline(images, keys)``, or with the labels, which mixup needs. It
     is not built of Keras's own augmentation layers because those keep a random state, and what
@@ -55,6 +60,10 @@ class FacePipeline:
             drawn log-uniformly from [1/brightness, brightness].
         noise: Largest standard deviation of Gaussian noise, in gray levels, at most 128; each
             picture's is drawn uniformly from [0, noise].
+        blur: Largest standard deviation of Gaussian blur, in pixels, at most 4; each picture's is
+            drawn uniformly from [0, blur].
+        compression: Lowest quality of JPEG, in [1, 100]; each picture's is drawn uniformly from
+            [compression, 100]. 100 compresses nothing.
         cutout: Side of a square in pixels, an integer, filled with the picture's mean as by
             `Cutout`; its centre is drawn from the whole picture. 0 cuts nothing.
         cutout_probability: Share of pictures that get the square, in [0, 1].
@@ -97,10 +106,11 @@ class FacePipeline:
     contrast: float = 1.5
     brightness: float = 1.3
     noise: float = 0.0
+    blur: float = 0.0
+    compression: float = 100.0
     cutout: int = 14
     cutout_probability: float = 0.5
     mixup: float | Mixup = 0.0
-    _mixup: Mixup | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -109,20 +119,22 @@ class FacePipeline:
             number = isinstance(value, kinds) and not isinstance(value, bool)
             if not (number and low <= value <= high and math.isfinite(value)):
                 kind = "an integer" if name == "cutout" else "a finite number"
-                expected = (
-                    f"a number in [{low}, {high}]"
-                    if high < math.inf
-                    else f"{kind} of {low} or more"
+                bounded = f"a number in [{low}, {high}]"
+                raise invalid(
+                    name, bounded if high < math.inf else f"{kind} of {low} or more", value
                 )
-                raise _invalid(name, expected, value)
-        mixup: Any = self.mixup
+        mixup = self.mixup
         if not isinstance(mixup, Mixup):
             number = isinstance(mixup, int | float) and not isinstance(mixup, bool)
             if not (number and 0 <= mixup < math.inf):
-                raise _invalid("mixup", "a finite number of 0 or more, or a Mixup", mixup)
-            mixup = Mixup(mixup) if mixup > 0 else None
-        # Made once: inside `tf.data` its seed generator could make no variable.
-        object.__setattr__(self, "_mixup", mixup)
+                raise invalid("mixup", "a finite number of 0 or more, or a Mixup", mixup)
+        _ = self._mixup  # made now: a graph of `tf.data` is no place for its variables
+
+    @cached_property
+    def _mixup(self) -> Mixup | None:
+        if isinstance(self.mixup, Mixup):
+            return self.mixup
+        return Mixup(self.mixup) if self.mixup > 0 else None
 
     @property
     def mixes_labels(self) -> bool:
@@ -137,8 +149,15 @@ class FacePipeline:
         self._check(images.shape, labels)
         shape = tf.shape(images)
         result = self.apply(images, self.draw(keys, shape[1], shape[2]))
+        # In the order of a camera: the lens, the sensor, the file.
+        strengths = draws.uniform(keys, 2, stream=3)
+        if self.blur > 0:
+            result = blurred(result, self.blur * strengths[:, 0], self.blur)
         if self.noise > 0:
             result = self._add_noise(result, keys)
+        if self.compression < 100:
+            qualities = self.compression + (100 - self.compression) * strengths[:, 1]
+            result = compressed(result, qualities)
         result = tf.ensure_shape(result, images.shape)
         if self._mixup is not None:
             return self._mixup(result, labels, sample_weight, keys=keys)
@@ -263,8 +282,8 @@ def face_pipeline(strength: str = "strong", **settings: Any) -> FacePipeline:
     Args:
         strength: "none"; "light" (flip, 11 degrees, zoom 1.1, shift 4 pixels, mild contrast);
             "strong" (15 degrees, zoom 1.18, stronger contrast and brightness, cutout of 14 pixels
-            in half of the pictures); or "camera" (strong, and noise), for pictures from real
-            cameras.
+            in half of the pictures); or "camera" (strong, with darker and brighter light, blur,
+            noise and JPEG's loss), for pictures from real cameras.
         **settings: Arguments of `FacePipeline` that shall differ. Mixup is in none of the names.
 
     Raises:
@@ -279,8 +298,8 @@ def face_pipeline(strength: str = "strong", **settings: Any) -> FacePipeline:
     ```
     """
     if strength not in _NAMED:
-        raise _invalid("strength", f"one of {', '.join(_NAMED)}", strength)
-    known = [setting.name for setting in fields(FacePipeline) if setting.init]
+        raise invalid("strength", f"one of {', '.join(_NAMED)}", strength)
+    known = [field.name for field in fields(FacePipeline)]
     for name, value in settings.items():
         if name not in known:
             raise ValueError(
@@ -290,17 +309,11 @@ def face_pipeline(strength: str = "strong", **settings: Any) -> FacePipeline:
     return replace(_NAMED[strength], **settings)
 
 
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )
-
-
 _NAMED = {
     "none": FacePipeline(
         flip=0.0, rotation=0.0, scale=1.0, shift=0.0, contrast=1.0, brightness=1.0, cutout=0
     ),
     "light": FacePipeline(rotation=11.0, scale=1.1, contrast=1.2, brightness=1.1, cutout=0),
     "strong": FacePipeline(),
-    "camera": FacePipeline(noise=12.0, brightness=1.8),
+    "camera": FacePipeline(brightness=2.2, blur=1.6, noise=25.0, compression=10.0),
 }

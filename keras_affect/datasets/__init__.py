@@ -5,7 +5,20 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["aff_wild2", "afew_va", "clips", "ferplus", "synthetic", "votes"]
+__all__ = [
+    "aff_wild2",
+    "affectnet",
+    "afew_va",
+    "clips",
+    "ferplus",
+    "inspection",
+    "kaggle",
+    "record_writer",
+    "records",
+    "synthetic",
+    "valence_arousal",
+    "votes",
+]
 
 
 def __getattr__(name: str) -> Any:

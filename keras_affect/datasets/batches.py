@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_affect.datasets import draws
 from keras_affect.datasets.epochs import epochs
 
-__all__ = ["batches_of", "check_batch_size"]
+__all__ = ["augmented", "batches_of", "check_batch_size"]
 
 # Augmentation draws from the streams 0, 1, ...: labels and shifts must not go together.
 _LABEL_STREAM = 1_000
@@ -86,12 +86,7 @@ def batches_of(
         targets = {"emotion": chosen}
         if points is not None:
             targets["valence_arousal"] = tf.gather(points, indices)
-        if augment is None:
-            return images, targets
-        if getattr(augment, "mixes_labels", False):
-            mixed: tuple[Any, ...] = augment(images, keys, targets)
-            return mixed
-        return augment(images, keys), targets
+        return augmented(augment, images, keys, targets)
 
     return epochs(
         len(data),
@@ -102,6 +97,18 @@ def batches_of(
         initial_epoch=initial_epoch,
         repeat=repeat,
     )
+
+
+def augmented(
+    augment: Callable[..., Any] | None, images: tf.Tensor, keys: tf.Tensor, targets: Any
+) -> tuple[Any, ...]:
+    """A batch once it is augmented, by a pipeline that mixes labels or leaves them alone."""
+    if augment is None:
+        return images, targets
+    if getattr(augment, "mixes_labels", False):
+        mixed: tuple[Any, ...] = augment(images, keys, targets)
+        return mixed
+    return augment(images, keys), targets
 
 
 def _draw(shares: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:

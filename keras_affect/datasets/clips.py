@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+from keras_affect.datasets.picture_files import Box, decode
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -18,9 +19,6 @@ __all__ = ["PADDING", "Box", "Clip", "load", "stretches"]
 
 #: What frames behind a clip's end are filled with: no pixel is below 0.
 PADDING = -1.0
-
-#: left, top, right, bottom in pixels.
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -61,33 +59,10 @@ class Clip:
             ValueError: If the file is missing or can't be decoded, or the box lies outside of
                 the picture; names the labels' file and the picture's.
         """
-        # Late: datasets come before runtime, which alone knows how pictures are cut.
-        from keras_affect.runtime.crops import fit, square
-
-        path, box = self.frames[index], self.boxes[index]
-        try:
-            with warnings.catch_warnings():
-                # Pillow's remarks on broken EXIF, which don't keep a picture from being read.
-                warnings.filterwarnings("ignore", module="PIL")
-                with Image.open(path) as file:
-                    picture = file if box is not None else ImageOps.exif_transpose(file)
-                    picture = picture.convert("RGB" if channels == 3 else "L")
-        except FileNotFoundError:
-            raise ValueError(f"{self.source}: picture {path} is missing") from None
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            reason = "not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
-            raise ValueError(f"{self.source}: picture {path} can't be decoded ({reason})") from None
-        if box is not None:
-            left, top, right, bottom = box
-            if right <= 0 or bottom <= 0 or left >= picture.width or top >= picture.height:
-                raise ValueError(
-                    f"{self.source}: the face's box {box} lies outside of picture {path}, "
-                    f"{picture.width} x {picture.height}"
-                )
-            picture = square(
-                picture, ((left + right) / 2, (top + bottom) / 2), max(right - left, bottom - top)
-            )
-        return np.asarray(fit(picture, size, size, channels), np.uint8)
+        with warnings.catch_warnings():
+            # Pillow's remarks on broken EXIF, which don't keep a picture from being read.
+            warnings.filterwarnings("ignore", module="PIL")
+            return decode(self.frames[index], self.source, size, channels, self.boxes[index])
 
 
 def stretches(clips: Sequence[Clip], time: int, stride: int) -> list[tuple[int, int]]:

@@ -30,6 +30,7 @@ def epochs(
     seed: int,
     initial_epoch: int = 0,
     repeat: bool = False,
+    order: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """A data set whose passes are the epochs `initial_epoch`, `initial_epoch + 1`, ...
 
@@ -43,17 +44,22 @@ def epochs(
         repeat: False gives one epoch a pass, and the next pass gives the next epoch. True gives
             one endless pass, to be used with ``steps_per_epoch``: a function of the arguments
             alone, so that a run resumed with ``initial_epoch`` continues exactly.
+        order: Called in the graph with an epoch's number, int64 (), where `shuffle` is True;
+            gives the epoch's indices, int64 `(count,)`. None: each order is as likely as any
+            other.
 
     Returns:
         A `tf.data.Dataset` of what `fetch` gives.
     """
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.range(count, dtype=tf.int64)
-        if shuffle:
+        indices = tf.range(count, dtype=tf.int64)
+        if shuffle and order is not None:
+            indices = order(epoch)
+        elif shuffle:
             pair = tf.stack([tf.constant(seed, tf.int64), epoch])
-            order = tf.random.experimental.stateless_shuffle(order, pair)
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+            indices = tf.random.experimental.stateless_shuffle(indices, pair)
+        batches = tf.data.Dataset.from_tensor_slices(indices).batch(batch_size)
         return batches.map(lambda indices: (indices, example_keys(seed, epoch, indices)))
 
     if repeat:

@@ -66,6 +66,18 @@ class Labelled:
     emotion: npt.NDArray[np.float32]
     valence_arousal: npt.NDArray[np.float32]
 
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The pictures' names."""
+        return self.data.names
+
+    def picture(self, index: int) -> npt.NDArray[np.uint8]:
+        """Image `index`, uint8 `(48, 48, 1)`, read from its file."""
+        return self.data.picture(index)
+
 
 def labelled(
     root: str | Path,

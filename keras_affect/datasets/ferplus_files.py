@@ -7,16 +7,15 @@ begins and not in the middle of it.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from keras_affect.datasets import votes as rules
+from keras_affect.datasets.faults import Faults, OnError
 from keras_affect.datasets.pictures import (
     SIDE,
     Box,
@@ -34,8 +33,6 @@ SPLITS = {
     "valid": ("FER2013Valid", "PublicTest"),
     "test": ("FER2013Test", "PrivateTest"),
 }
-
-OnError = Literal["raise", "skip"]
 
 
 @dataclass(frozen=True)
@@ -84,33 +81,6 @@ class FerPlus:
         )
 
 
-class _Faults:
-    """What is wrong with a split's rows: raised at once, or counted."""
-
-    def __init__(self, on_error: OnError) -> None:
-        if on_error not in ("raise", "skip"):
-            raise ValueError(
-                "Invalid value for argument `on_error`. Expected 'raise' or 'skip'. "
-                f"Received: on_error={on_error!r}"
-            )
-        self._raise = on_error == "raise"
-        self._messages: list[str] = []
-
-    def add(self, message: str) -> None:
-        if self._raise:
-            raise ValueError(message)
-        self._messages.append(message)
-
-    def report(self, place: Path, total: int) -> None:
-        if self._messages:
-            warnings.warn(
-                f"{place}: {len(self._messages)} of {total} rows or pictures skipped; "
-                f"the first: {self._messages[0]}",
-                UserWarning,
-                stacklevel=4,
-            )
-
-
 def read(root: str | Path, split: str, on_error: OnError = "raise") -> FerPlus:
     """One split of FER+, every row checked and every picture decoded once.
 
@@ -133,7 +103,7 @@ def read(root: str | Path, split: str, on_error: OnError = "raise") -> FerPlus:
             f"Invalid value for argument `split`. Expected one of {', '.join(SPLITS)}. "
             f"Received: split={split!r}"
         )
-    faults = _Faults(on_error)
+    faults = Faults(on_error)
     root = Path(root)
     folder, usage = SPLITS[split]
     label_csv = root / folder / "label.csv"
@@ -220,7 +190,7 @@ def _parse_box(text: str, where: str) -> Box:
     return left, top, right, bottom
 
 
-def _read_folder(table: Path, faults: _Faults) -> tuple[list[str], list[list[int]], FolderPictures]:
+def _read_folder(table: Path, faults: Faults) -> tuple[list[str], list[list[int]], FolderPictures]:
     """The layout of FER+'s tools: name, box, ten votes a row (box left out in old copies)."""
     lines: list[int] = []
     names: list[str] = []
@@ -254,7 +224,7 @@ def _read_folder(table: Path, faults: _Faults) -> tuple[list[str], list[list[int
 
 
 def _read_kaggle(
-    pixel_csv: Path, usage: str, faults: _Faults
+    pixel_csv: Path, usage: str, faults: Faults
 ) -> tuple[list[str], list[list[int]], PixelColumn]:
     """Kaggle's pixels and FER+'s votes, two files that agree row by row."""
     votes_csv = pixel_csv.parent / "fer2013new.csv"

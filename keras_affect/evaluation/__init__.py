@@ -5,12 +5,17 @@ keeps, 3,199 of valid.
 """
 
 from keras_affect.evaluation.calibration import Reliability, reliability
+from keras_affect.evaluation.corruptions import CORRUPTIONS, corrupt
 from keras_affect.evaluation.report import evaluate, report, save_scores
 from keras_affect.evaluation.scoring import scores
+from keras_affect.evaluation.selective import answered
 from keras_affect.evaluation.table import format_scores
 
 __all__ = [
+    "CORRUPTIONS",
     "Reliability",
+    "answered",
+    "corrupt",
     "evaluate",
     "format_scores",
     "reliability",

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from keras_affect import __version__
 from keras_affect._files import check_destination, written_whole
 from keras_affect.datasets import ferplus
+from keras_affect.evaluation.corruptions import CORRUPTIONS, corrupt
 from keras_affect.evaluation.scored_model import Outputs, open_model
 from keras_affect.evaluation.scoring import scores
 from keras_affect.evaluation.table import format_scores
@@ -28,6 +29,7 @@ def evaluate(
     *,
     batch_size: int = 256,
     find_duplicates: bool = True,
+    corrupted: bool = False,
     class_names: Sequence[str] | None = None,
     plots: str | Path | None = None,
     overwrite: bool = False,
@@ -44,9 +46,10 @@ def evaluate(
         batch_size: Images at a time; no score depends on it.
         find_duplicates: Whether to look for images that stand pixel for pixel in train, and to
             score without them too. Needs the train split, and reads all of it.
+        corrupted: Whether to score the images under each of `corruptions.CORRUPTIONS` too.
         class_names: The classes in the output's order, where the model doesn't name them.
-        plots: A folder for ``confusion.png``, ``reliability.png`` and, if the model has the
-            output, ``circumplex.png``; made if it isn't there. Needs matplotlib.
+        plots: A folder for ``confusion.png``, ``reliability.png``, ``answered.png`` and, if the
+            model has the output, ``circumplex.png``; made if it isn't there. Needs matplotlib.
         overwrite: Whether plots that are there may be replaced.
         on_error: As in `datasets.ferplus.read`.
         console: Where to show progress; None shows none.
@@ -54,7 +57,8 @@ def evaluate(
     Returns:
         What was scored, then what `scores` gives: "model", "kind" ("keras" or "litert"),
         "parameters" or "bytes", "data" (as "FER+ valid"), "images_in_split", "keras_affect" (the
-        version), then "images" and the rest.
+        version), then "images" and the rest. With `corrupted` also "corrupted": "accuracy" by
+        corruption, their "mean", and what the mean "lost" against the images as they are.
 
     Raises:
         FileNotFoundError: If there is no such model or split.
@@ -73,7 +77,7 @@ def evaluate(
 
         plots = Path(plots)
         plots.mkdir(parents=True, exist_ok=True)
-        for name in ("confusion.png", "reliability.png", "circumplex.png"):
+        for name in ("confusion.png", "reliability.png", "answered.png", "circumplex.png"):
             check_destination(plots / name, overwrite)
     scored = open_model(model, class_names)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -85,8 +89,20 @@ def evaluate(
         if find_duplicates and split != "train":
             bar.update(task, description="reading FER+ train for duplicates")
             duplicate = ferplus.duplicates(data, ferplus.read(root, "train", on_error))
-        bar.update(task, description="scoring", total=len(data))
-        outputs = scored.run(data.images, batch_size, lambda done: bar.update(task, completed=done))
+        rounds = 1 + len(CORRUPTIONS) if corrupted else 1
+        bar.update(task, description="scoring", total=rounds * len(data))
+
+        def run(images: np.ndarray, before: int) -> Outputs:
+            start = before * len(data)
+            return scored.run(
+                images, batch_size, lambda done: bar.update(task, completed=start + done)
+            )
+
+        outputs = run(data.images, 0)
+        accuracies = {}
+        for number, name in enumerate(CORRUPTIONS if corrupted else (), 1):
+            under = run(corrupt(data.images, name), number)
+            accuracies[name] = scores(under.probabilities, data.votes)["accuracy"]
     result = {
         **scored.facts,
         "data": f"FER+ {split}",
@@ -94,6 +110,13 @@ def evaluate(
         "keras_affect": __version__,
         **scores(outputs.probabilities, data.votes, outputs.valence_arousal, duplicate),
     }
+    if corrupted:
+        mean = float(np.mean(list(accuracies.values())))
+        result["corrupted"] = {
+            "accuracy": accuracies,
+            "mean": mean,
+            "lost": result["accuracy"] - mean,
+        }
     if plots is not None:
         _draw(visualize, outputs, data.votes, plots)
     return result
@@ -155,6 +178,7 @@ def save_scores(scores: Mapping[str, Any], path: str | Path, overwrite: bool = F
 def _draw(visualize: Any, outputs: Outputs, votes: np.ndarray, folder: Path) -> None:
     visualize.confusion(outputs.probabilities, votes, folder / "confusion.png", overwrite=True)
     visualize.reliability(outputs.probabilities, votes, folder / "reliability.png", overwrite=True)
+    visualize.answered(outputs.probabilities, votes, folder / "answered.png", overwrite=True)
     circumplex = folder / "circumplex.png"
     if outputs.valence_arousal is None:
         circumplex.unlink(missing_ok=True)  # another model's would stand beside these scores

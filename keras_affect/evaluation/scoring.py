@@ -13,6 +13,7 @@ from keras_affect import emotions
 from keras_affect.datasets import votes as rules
 from keras_affect.evaluation.calibration import bin_by_confidence
 from keras_affect.evaluation.checks import Array, check_pair, check_rows
+from keras_affect.evaluation.selective import accuracy_by_share
 
 __all__ = ["scores"]
 
@@ -54,6 +55,8 @@ def scores(
           as at least 1e-7; an int8 file rounds those below 1/512 to 0, and pays for it here.
           "cross_entropy_floor": the mean entropy of those votes, which no model goes below.
         - "calibration_error": `Reliability.error` over 15 bins, see `reliability`.
+        - "answered": were the least certain images left unanswered, a list of "certainty" (the
+          lowest that is answered), "share" of the images answered, and "accuracy" of these.
         - "valence", "arousal": "concordance" (Lin's coefficient, 0 where it is 0 / 0) and "rmse"
           against `votes.valence_arousal`; None without `valence_arousal`.
         - "duplicates": how many of the images stand in train, None if not known;
@@ -114,6 +117,7 @@ def _scores(
         "cross_entropy": {of: _cross_entropy(share, probabilities) for of, share in shares.items()},
         "cross_entropy_floor": {of: _cross_entropy(share, share) for of, share in shares.items()},
         "calibration_error": bin_by_confidence(probabilities, shares["outlier_free_votes"]).error,
+        "answered": accuracy_by_share(probabilities, label),
         "valence": None,
         "arousal": None,
     }

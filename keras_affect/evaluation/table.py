@@ -8,8 +8,11 @@ from typing import Any
 from rich.table import Table
 
 from keras_affect import emotions
+from keras_affect.evaluation.selective import SHARES
 
 __all__ = ["format_scores"]
+
+_SHARES_SHOWN = (0.9, 0.7, 0.5)
 
 
 def format_scores(scores: Mapping[str, Any]) -> Table:
@@ -43,6 +46,12 @@ def format_scores(scores: Mapping[str, Any]) -> Table:
         )
         row("  floor", *(f"{of['cross_entropy_floor'][against]:.3f}" for of in columns))
     row("calibration error", *(f"{of['calibration_error']:.4f}" for of in columns))
+    for asked in _SHARES_SHOWN:
+        points = [of["answered"][SHARES.index(asked)] for of in columns]
+        row(
+            f"accuracy of the surest {asked:.0%}",
+            *(f"{point['accuracy']:.2%}, sure by {point['certainty']:.2f}" for point in points),
+        )
     for axis in ("valence", "arousal"):
         for figure, said in (("concordance", "CCC"), ("rmse", "RMSE")):
             row(
@@ -60,6 +69,12 @@ def format_scores(scores: Mapping[str, Any]) -> Table:
                 for of in columns
             ),
         )
+    if "corrupted" in scores:
+        table.add_section()
+        for name, accuracy in scores["corrupted"]["accuracy"].items():
+            row(name, f"{accuracy:.2%}")
+        row("mean of these", f"{scores['corrupted']['mean']:.2%}")
+        row("  points lost", f"{100 * scores['corrupted']['lost']:.2f}")
     return table
 
 

@@ -33,11 +33,16 @@ class Operator:
         name: Its builtin name, as "CONV_2D", or a custom one's, as "FlexSelu".
         is_builtin: Whether every LiteRT runs it.
         outputs: The data types of its outputs, as "int8".
+        inputs: The names of its inputs, of those that it has.
+        results: The names of its outputs. The converter makes them of the places in the Keras
+            model that the operator was fused from, as "model/relu/Relu;model/conv/convolution".
     """
 
     name: str
     is_builtin: bool
     outputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
 
 
 def operators(content: bytes) -> list[Operator]:
@@ -57,11 +62,19 @@ def _of_subgraph(model: Any, subgraph: Any) -> Iterator[Operator]:
         # Old files hold the code in a byte; the larger of the two fields is the right one.
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         is_builtin = builtin != schema.BuiltinOperator.CUSTOM
-        tensors = (subgraph.Tensors(operator.Outputs(i)) for i in range(operator.OutputsLength()))
+        tensors = [subgraph.Tensors(operator.Outputs(i)) for i in range(operator.OutputsLength())]
+        # An optional input that is not there has the number -1.
+        inputs = [
+            subgraph.Tensors(operator.Inputs(i))
+            for i in range(operator.InputsLength())
+            if operator.Inputs(i) >= 0
+        ]
         yield Operator(
             _OPERATOR_NAMES[builtin] if is_builtin else code.CustomCode().decode(),
             is_builtin,
             tuple(_TYPE_NAMES[tensor.Type()] for tensor in tensors),
+            tuple(tensor.Name().decode() for tensor in inputs),
+            tuple(tensor.Name().decode() for tensor in tensors),
         )
 
 

@@ -12,11 +12,16 @@ import numpy.typing as npt
 from keras_affect import emotions
 from keras_affect._files import check_destination, written_whole
 from keras_affect.export import calibration as pictures
-from keras_affect.export import flatbuffer, measure, metadata, precision, verification
+from keras_affect.export import flatbuffer, measure, mediapipe, metadata, precision, verification
+from keras_affect.export import inputs as inputs_of
 from keras_affect.export import signature as signatures
 from keras_affect.export.conversion import convert
+from keras_affect.export.inputs import Input
+from keras_affect.export.layer_errors import layer_errors as measure_layers
 from keras_affect.export.quantization import QuantizationConfig
 from keras_affect.export.report import ExportReport
+from keras_affect.export.signature import Signature
+from keras_affect.export.weight_quantization import check_library
 
 __all__ = ["Progress", "to_litert"]
 
@@ -37,6 +42,11 @@ def to_litert(
     licence: str = "not stated",
     limits: Sequence[str] = metadata.LIMITS,
     progress: Progress | None = None,
+    input: Input | None = None,  # noqa: A002 - the word that says it
+    resize_from: tuple[int, int] | None = None,
+    keep_float: Sequence[str] = (),
+    layer_errors: bool = False,
+    for_mediapipe: bool = False,
 ) -> ExportReport:
     """Write a Keras model as a ``.tflite``, and measure what was written.
 
@@ -53,10 +63,13 @@ def to_litert(
             [0, 255], and returns a dict with "emotion" `(batch, classes)` and, if it has that,
             "valence_arousal" `(batch, 2)`; or one tensor, the emotion's probabilities.
         path: The file to write, ending in ``.tflite``.
-        quantization: "int8", "float32", "float16", "dynamic_range", or a `QuantizationConfig`.
+        quantization: "int8", "float32", "float16", "dynamic_range", "weight_only_int8", "int4",
+            or a `QuantizationConfig`.
         calibration: Raw pixels `(images, height, width, channels)` like those that the model
             will see, at least 8, better some hundred. "int8" needs them; an all-0 and an
             all-255 picture join them. Errors are measured on them under every quantization.
+            Where `input` or `resize_from` give the file another shape than the model's, they
+            may be of either; those of the model's shape are enlarged.
         labelled: Raw pixels likewise, with FER+ votes `(images, 10)`: the model and the file are
             both scored on them. Images that calibration did not see tell more.
         overwrite: Whether a file that stands at `path` may be replaced.
@@ -67,6 +80,17 @@ def to_litert(
         limits: What the model cannot know or must not be used for, likewise. The default is
             true of a model trained on FER+; `metadata.LIMITS_OF_USE` holds for any.
         progress: Called with what is being done, steps done and steps in all.
+        input: "gray" or "rgb": what the file takes, whatever the model takes. Colour becomes
+            gray by ITU-R BT.601's luma in the graph. Defaults to the model's own channels.
+        resize_from: (height, width) of the pictures that the file takes, as (224, 224); they
+            are brought to the model's size in the graph, by Pillow's bilinear filter.
+            Proportions are not kept. Defaults to the model's own size.
+        keep_float: Names of layers that are not quantized, for "int8", "weight_only_int8" and
+            "int4". `ExportReport.layer_errors` says which are worth it.
+        layer_errors: Whether to measure the error of each operator that "int8" quantizes.
+        for_mediapipe: Whether to write what MediaPipe Tasks' ImageClassifier takes, on Android,
+            iOS, the web and in Python: "int8", RGB, the output "emotion" alone, and TFLite
+            Metadata with the class names.
 
     Returns:
         Size, operators, what stayed float, largest errors, and scores. Where no images are
@@ -77,7 +101,8 @@ def to_litert(
         ConversionError: If the model can't be converted, or the written file does not give its
             outputs. A ValueError too.
         OSError: If the file exists and `overwrite` is False, or can't be written.
-        ImportError: If TensorFlow is not installed, or is not Keras's backend.
+        ImportError: If TensorFlow is not installed, or is not Keras's backend; or the extra
+            ``quantize`` is not, which "weight_only_int8" and "int4" need.
 
     Example:
         >>> report = to_litert(model, "affect.tflite", calibration=images)
@@ -85,14 +110,16 @@ def to_litert(
     """
     path = _check_path(path, overwrite)
     config = QuantizationConfig.from_name(quantization)
+    _check_options(config, input, keep_float, layer_errors, for_mediapipe)
     _check_backend()
-    signature = signatures.read(model)
+    check_library(config)
+    own = signatures.read(model)
     verification.check_deterministic(model)
-    names = signatures.check_class_names(model, signature, class_names)
-    shape = signature.input_shape
+    names = signatures.check_class_names(model, own, class_names)
+    shape = inputs_of.check(own.input_shape, "rgb" if for_mediapipe else input, resize_from)
     calibrating = votes = scored = None
     if calibration is not None:
-        calibrating = pictures.check_images(calibration, "calibration", shape, pictures.MINIMUM)
+        calibrating = _check_images(calibration, "calibration", own, shape, pictures.MINIMUM)
     elif config.needs_calibration:
         raise ValueError(
             f"Invalid value for argument `calibration`. Expected raw pixels of at least "
@@ -100,20 +127,19 @@ def to_litert(
             "Received: calibration=None"
         )
     if labelled is not None:
-        scored, votes = _check_labelled(labelled, shape, names)
+        scored, votes = _check_labelled(labelled, own, shape, names)
     report_step = progress or (lambda what, done, of: None)
 
-    exact = precision.in_float32(model)
+    exact = inputs_of.in_front_of(precision.in_float32(model), shape)
+    if for_mediapipe:
+        exact = mediapipe.single_headed(exact)
+    signature = signatures.read(exact)
+    with_extremes = None if calibrating is None else pictures.with_extremes(calibrating)
     report_step("converting", 0, 1)
-    flat = convert(
-        exact,
-        signature,
-        config,
-        None if calibrating is None else pictures.with_extremes(calibrating),
-    )
+    flat = convert(exact, signature, config, with_extremes, keep_float)
     report_step("converting", 1, 1)
     operators = flatbuffer.operators(flat)
-    verification.check_operators(operators, model.name)
+    verification.check_operators(operators, exact)
     fields = metadata.describe(
         class_names=names,
         input_shape=shape,
@@ -124,7 +150,7 @@ def to_litert(
         licence=licence,
         limits=limits,
     )
-    content = metadata.append(flat, fields)
+    content = metadata.append(mediapipe.described(flat, fields) if for_mediapipe else flat, fields)
     inputs, outputs = measure.borders(content)
     verification.check_borders(inputs, outputs, signature, config)
 
@@ -146,6 +172,11 @@ def to_litert(
             whose: _scores({name: values[last] for name, values in of.items()}, votes)
             for whose, of in (("float", by_keras), ("exported", by_file))
         }
+    hurt = None
+    if layer_errors and with_extremes is not None:
+        report_step("measuring layers", 0, 1)
+        hurt = tuple(measure_layers(exact, signature, config, with_extremes, flat, keep_float))
+        report_step("measuring layers", 1, 1)
     with written_whole(path, overwrite) as beside:
         beside.write_bytes(content)
     return ExportReport(
@@ -159,6 +190,10 @@ def to_litert(
         largest_error=errors,
         measured_on=measured_on,
         scores=scores,
+        xnnpack=measure.xnnpack_coverage(content),
+        latency=measure.latency(content),
+        kept_float=tuple(keep_float),
+        layer_errors=hurt,
     )
 
 
@@ -169,6 +204,33 @@ def _check_path(path: str | Path, overwrite: bool) -> Path:
             f"Received: path={str(path)!r}"
         )
     return check_destination(path, overwrite)
+
+
+def _check_options(
+    config: QuantizationConfig,
+    kind: Any,
+    keep_float: Sequence[str],
+    layer_errors: bool,
+    for_mediapipe: bool,
+) -> None:
+    """Refuse what the quantization has no way to do."""
+    start = "Invalid value for argument"
+    if keep_float and not config.can_keep_float:
+        raise ValueError(
+            f"{start} `keep_float`. Expected none: {config.name} quantizes all layers alike. "
+            f"Received: keep_float={keep_float!r}"
+        )
+    if layer_errors and not config.needs_calibration:
+        raise ValueError(
+            f"{start} `layer_errors`. Expected False: only int8 files compute in integers. "
+            f"Received: layer_errors={layer_errors!r} with {config.name}"
+        )
+    if for_mediapipe and (config.border != "uint8" or kind not in (None, "rgb")):
+        raise ValueError(
+            f"{start} `for_mediapipe`. Expected False: ImageClassifier takes uint8 RGB pictures. "
+            f"Received: for_mediapipe={for_mediapipe!r} with quantization {config.name!r} and "
+            f"input={kind!r}"
+        )
 
 
 def _check_backend() -> None:
@@ -188,8 +250,19 @@ def _check_backend() -> None:
         )
 
 
+def _check_images(
+    images: Any, argument: str, own: Signature, shape: tuple[int, int, int], minimum: int = 1
+) -> npt.NDArray[np.float32]:
+    """Pictures of the shape that the file takes, from such, or from some of the model's shape."""
+    if np.shape(images)[1:] == own.input_shape != shape:
+        checked = pictures.check_images(images, argument, own.input_shape, minimum)
+        return inputs_of.fit_images(checked, shape)
+    return pictures.check_images(images, argument, shape, minimum)
+
+
 def _check_labelled(
     labelled: tuple[npt.ArrayLike, npt.ArrayLike],
+    own: Signature,
     shape: tuple[int, int, int],
     class_names: tuple[str, ...],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -206,7 +279,7 @@ def _check_labelled(
             f"emotions {', '.join(emotions.NAMES)}. Received: votes for a model of "
             f"{', '.join(class_names)}"
         )
-    checked = pictures.check_images(images, "labelled", shape)
+    checked = _check_images(images, "labelled", own, shape)
     counts = np.asarray(votes, np.float32)
     if counts.shape != (len(checked), 10):
         raise ValueError(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,17 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_affect.export.signature import Signature
 
-__all__ = ["Border", "Progress", "borders", "keras_outputs", "largest_errors", "litert_outputs"]
+__all__ = [
+    "Border",
+    "Latency",
+    "Progress",
+    "borders",
+    "keras_outputs",
+    "largest_errors",
+    "latency",
+    "litert_outputs",
+    "xnnpack_coverage",
+]
 
 #: Called with (images done, images in all).
 Progress = Callable[[int, int], None]
@@ -39,6 +52,21 @@ class Border:
     dtype: str
     scale: float
     zero_point: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long one image takes on one thread.
+
+    Attributes:
+        milliseconds: The median of the runs.
+        runs: How many there were, a warm-up before them not counted.
+        processor: Its name, as the operating system gives it.
+    """
+
+    milliseconds: float
+    runs: int
+    processor: str
 
 
 def _border(name: str, details: Mapping[str, Any]) -> Border:
@@ -112,3 +140,51 @@ def largest_errors(exact: Outputs, measured: Outputs) -> dict[str, float]:
     """The largest distance between two sets of outputs, by name; NaN where one holds NaN."""
     with np.errstate(invalid="ignore"):
         return {name: float(np.abs(measured[name] - exact[name]).max()) for name in exact}
+
+
+def latency(content: bytes, runs: int = 100) -> Latency:
+    """The time of one image on one thread, on this machine, with whatever else runs on it."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    times = []
+    for _ in range(runs + 10):
+        start = time.perf_counter()
+        interpreter.invoke()
+        times.append(time.perf_counter() - start)
+    return Latency(float(np.median(times[10:])) * 1e3, runs, processor())
+
+
+def processor() -> str:
+    """The processor's name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def xnnpack_coverage(content: bytes) -> float:
+    """The share of a file's operators that LiteRT hands to XNNPACK here, in [0, 1].
+
+    The rest run in LiteRT's own kernels, which are slower.
+    """
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    # Not public, but the only place where the delegates stand.
+    operators = interpreter._get_ops_details()
+    delegates = [one for one in operators if one["op_name"] == "DELEGATE"]
+    others = [one for one in operators if one["op_name"] != "DELEGATE"]
+    makers = {int(tensor): one for one in others for tensor in one["outputs"]}
+    taken: set[int] = set()
+    for delegate in delegates:
+        # A delegate replaced what lies between its inputs and its outputs.
+        given = {int(tensor) for tensor in delegate["inputs"]}
+        wanted = [int(tensor) for tensor in delegate["outputs"]]
+        while wanted:
+            maker = makers.get(wanted.pop())
+            if maker is None or maker["index"] in taken:
+                continue
+            taken.add(maker["index"])
+            wanted += [int(tensor) for tensor in maker["inputs"] if int(tensor) not in given]
+    return len(taken) / len(others)

@@ -163,5 +163,5 @@ def convert(
         if calibration is not None and config.needs_calibration:
             request["calibration"] = str(folder / "calibration.npy")
             np.save(request["calibration"], np.rint(calibration).astype(pixels))
-        _run_child(folder, request, model.name, _CHILD)
+        _run_child(folder, request, model, _CHILD)
         return Path(request["output"]).read_bytes()

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_affect._files import written_whole
-from keras_affect.export.measure import Border
+from keras_affect.export.layer_errors import LayerError
+from keras_affect.export.measure import Border, Latency
 
-__all__ = ["ExportReport"]
+__all__ = ["ExportReport", "describe_latency"]
+
+# As many layers are printed; the JSON file has all.
+_WORST = 5
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class ExportReport:
         measured_on: Which images, and how many.
         scores: "float" and "exported", what the Keras model and the file score on the labelled
             images, as `keras_affect.evaluation.scores`; None where none were given.
+        xnnpack: The share of the operators that XNNPACK runs, in [0, 1]; the rest is slower.
+        latency: The time of one image on one thread of this machine.
+        kept_float: The layers of `keep_float`.
+        layer_errors: Of an int8 file, each operator's own error, the worst first; None where it
+            was not asked for.
     """
 
     path: str
@@ -48,6 +57,10 @@ class ExportReport:
     largest_error: Mapping[str, float]
     measured_on: str
     scores: Mapping[str, Mapping[str, Any]] | None
+    xnnpack: float | None = None
+    latency: Latency | None = None
+    kept_float: tuple[str, ...] = ()
+    layer_errors: tuple[LayerError, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
@@ -74,10 +87,18 @@ class ExportReport:
         ]
         if self.stayed_float is not None:
             rows.append(("stayed float", _listed(self.stayed_float) or "nothing"))
+        if self.kept_float:
+            rows.append(("kept float", ", ".join(self.kept_float)))
+        if self.xnnpack is not None:
+            rows.append(("XNNPACK", f"runs {self.xnnpack:.0%} of the operators"))
+        if self.latency is not None:
+            rows.append(("latency", describe_latency(self.latency)))
         errors = ", ".join(f"{name} {error:.2g}" for name, error in self.largest_error.items())
         rows.append(("largest error", f"{errors}, over {self.measured_on}"))
         if self.scores is not None:
             rows += _score_rows(self.scores["float"], self.scores["exported"])
+        for error in (self.layer_errors or ())[:_WORST]:
+            rows.append(("most hurt", _describe_layer(error)))
         return rows
 
     def __str__(self) -> str:
@@ -90,6 +111,18 @@ def _describe(border: Border) -> str:
     if border.scale:
         text += f", scale {border.scale:g}, zero point {border.zero_point}"
     return text
+
+
+def describe_latency(latency: Latency) -> str:
+    """A latency with all that it depends on."""
+    return (
+        f"{latency.milliseconds:.3g} ms, the median of {latency.runs} runs on one thread of "
+        f"{latency.processor}"
+    )
+
+
+def _describe_layer(error: LayerError) -> str:
+    return f"{' + '.join(error.layers)}: {error.operator} is off by {error.steps:.2f} steps"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -212,7 +212,7 @@ def _export(
     flat = convert(exact, graph, config, _calibrating(given, time))
     report_step("converting", 1, 1)
     operators = flatbuffer.operators(flat)
-    verification.check_operators(operators, model.name)
+    verification.check_operators(operators, exact)
     outputs = {name: head.units for name, head in parts.heads.items()}
     signature = signatures.Signature(shape, outputs, is_single=False)
     fields = metadata.describe(

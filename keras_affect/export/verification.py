@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_affect.export import places
 from keras_affect.export.conversion import INPUT_NAME, ConversionError
 from keras_affect.export.flatbuffer import Operator
 from keras_affect.export.measure import Border
@@ -51,20 +52,27 @@ def check_deterministic(model: Any) -> None:
         )
 
 
-def check_operators(operators: list[Operator], name: str) -> None:
+def check_operators(operators: list[Operator], model: Any) -> None:
     """Refuse operators that not every LiteRT runs, or that make a file more than a function."""
-    foreign = sorted({operator.name for operator in operators if not operator.is_builtin})
+    foreign = [operator for operator in operators if not operator.is_builtin]
     if foreign:
         raise ConversionError(
-            f"{name} can't be exported: LiteRT has no builtin operator for {', '.join(foreign)}. "
-            "Nothing was written"
+            f"{model.name} can't be exported: LiteRT has no builtin operator for "
+            f"{_named(foreign, model)}. Nothing was written"
         )
-    stateful = sorted({operator.name for operator in operators} & set(_NOT_A_FUNCTION))
+    stateful = [operator for operator in operators if operator.name in _NOT_A_FUNCTION]
     if stateful:
         raise ConversionError(
-            f"{name} can't be exported: at inference a layer draws random numbers or keeps a "
-            f"state ({', '.join(stateful)}). Nothing was written"
+            f"{model.name} can't be exported: at inference a layer draws random numbers or keeps "
+            f"a state ({_named(stateful, model)}). Nothing was written"
         )
+
+
+def _named(operators: list[Operator], model: Any) -> str:
+    """The operators, and the layers that they came from where their tensors say it."""
+    names = ", ".join(sorted({operator.name for operator in operators}))
+    layers = places.describe([place for one in operators for place in one.results], model)
+    return f"{names} of {layers}" if layers else names
 
 
 def check_borders(

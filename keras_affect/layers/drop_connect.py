@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import keras
 from keras import ops
 
+from keras_affect._arguments import check_count, check_flag, check_rate
+from keras_affect.layers import _dropped_dense
+from keras_affect.layers._substitution import substituted
+
 __all__ = ["DropConnect"]
 
-# Below the variance of any weight that matters: the square root has no gradient at 0.
-_SMALLEST_VARIANCE = 1e-30
+
+def _of_the_layer(name: str) -> Any:
+    """An attribute that is the wrapped layer's, to be read and set; without it, an error."""
+
+    def get(self: Any) -> Any:
+        return getattr(self.layer, name)
+
+    def put(self: Any, value: Any) -> None:
+        setattr(self.layer, name, value)
+
+    return property(get, put)
 
 
 @keras.saving.register_keras_serializable(package="keras_affect")
@@ -38,7 +47,8 @@ class DropConnect(keras.layers.Wrapper):
 
     Args:
         layer: A `Dense`, `Conv1D`, `Conv2D`, `DepthwiseConv2D`, `LSTM` or `GRU`. It may be used
-            elsewhere too, wrapped or not: the weights are shared, the masks are not.
+            elsewhere too, wrapped or not: the weights are shared, the masks are not. To go both
+            ways over a sequence, wrap the wrapper: `Bidirectional(DropConnect(LSTM(...)))`.
         rate: Probability of dropping a weight, in [0, 1).
         per_sample: Whether each sample has a mask of its own. `Dense` alone.
         drop_bias: Whether the bias is dropped likewise, entry by entry.
@@ -47,7 +57,7 @@ class DropConnect(keras.layers.Wrapper):
             over masks, and the activation is averaged over draws of it. It is nearer to the
             average over masked networks where the activation is not linear, but it is random:
             `keras_affect.export` refuses it.
-        samples: How many draws `"gaussian"` averages.
+        samples: How many draws `"gaussian"` averages, all held in memory at once.
         seed: Integer, or None for a random one.
         **kwargs: `name`, `trainable` and so on, as of `keras.layers.Layer`. The dtype policy is
             that of the wrapped layer.
@@ -58,16 +68,17 @@ class DropConnect(keras.layers.Wrapper):
             convolutions of images (or channels first), `(batch, steps, features)` for `LSTM` and
             `GRU`.
         initial_state: First state of an `LSTM` or a `GRU`.
-        mask: Boolean `(batch, steps)` for an `LSTM` or a `GRU`.
+        mask: Boolean `(batch, steps)` for an `LSTM` or a `GRU`: which steps count.
         training: Whether to drop.
 
     Output shape:
         That of the wrapped layer.
 
     Raises:
-        ValueError: If an argument is not as above; if the layer was made under a
-            `keras.RematScope`, whose second forward pass would draw other masks than the first;
-            or, when called, if its kernel is quantized or has LoRA factors.
+        ValueError: If an argument is not as above; if a `keras.RematScope` would have the layer
+            computed a second time, which would draw other masks than the first; or, when called
+            in training or with Gaussian inference, if the kernel is quantized or has LoRA
+            factors.
 
     Reference:
         - Wan et al. 2013, "Regularization of Neural Networks using DropConnect", ICML.
@@ -79,14 +90,6 @@ class DropConnect(keras.layers.Wrapper):
     x = keras_affect.layers.DropConnect(keras.layers.Dense(128, activation="relu"), rate=0.5)(x)
     ```
     """
-
-    # Weights are dropped by what their variable reads as, and not by calling an operator with
-    # another kernel: so the layer's own `call` runs, with causal padding, masking, states, and
-    # whatever a subclass adds. `Dense.kernel` can't be set, and an attribute set for the time of
-    # a call would be seen by other threads, such as MirroredStrategy's replicas, which change
-    # places wherever a variable is assigned. What a `keras.StatelessScope` maps belongs to its
-    # thread. A kernel for each sample is no value of the variable, and has the product written
-    # out.
 
     def __init__(
         self,
@@ -102,39 +105,41 @@ class DropConnect(keras.layers.Wrapper):
     ) -> None:
         _check_layer(layer)
         if kwargs.get("dtype") is None:
-            kwargs["dtype"] = layer.dtype_policy
+            # A layer made quantized computes in what stands behind "int8_from_".
+            policy = layer.dtype_policy
+            is_quantized = policy.quantization_mode is not None
+            kwargs["dtype"] = policy.name.rpartition("_from_")[2] if is_quantized else policy
         super().__init__(layer, **kwargs)
+        if not self.trainable:
+            # Said to the wrapper's constructor, Keras tells it to no layer inside.
+            layer.trainable = False
         if self.compute_dtype != layer.compute_dtype:
             raise ValueError(
                 "Invalid value for argument `dtype`. Expected one that computes in "
                 f"{layer.compute_dtype}, as the wrapped layer does. Received: "
                 f"dtype={self.dtype_policy.name!r}"
             )
-        if getattr(layer, "_remat_mode", None) or getattr(self, "_remat_mode", None):
+        if _is_rematerialized(layer) or _is_rematerialized(self):
             raise ValueError(
                 "Invalid value for argument `layer`. Expected a layer made outside of "
                 "keras.RematScope: computed a second time, it would drop other weights. "
                 f"Received: layer={layer.name!r}"
             )
-        self.rate = _check_rate(rate)
-        self.per_sample = _check_flag("per_sample", per_sample)
-        self.drop_bias = _check_flag("drop_bias", drop_bias)
+        self.rate = check_rate("rate", rate)
+        self.per_sample = check_flag("per_sample", per_sample)
+        self.drop_bias = check_flag("drop_bias", drop_bias)
         if inference not in ("mean", "gaussian"):
             raise ValueError(
                 'Invalid value for argument `inference`. Expected "mean" or "gaussian". '
                 f"Received: inference={inference!r}"
             )
         self.inference = inference
-        if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
-            raise ValueError(
-                "Invalid value for argument `samples`. Expected an integer of 1 or more. "
-                f"Received: samples={samples!r}"
-            )
-        self.samples = samples
+        self.samples = check_count("samples", samples)
         for name, is_asked in (
             ("per_sample", self.per_sample),
             ("inference", inference == "gaussian"),
         ):
+            # A subclass that computes something else can't have it written out.
             if is_asked and type(layer).call is not keras.layers.Dense.call:
                 raise ValueError(
                     f"Invalid value for argument `{name}`. Expected {name}="
@@ -151,10 +156,26 @@ class DropConnect(keras.layers.Wrapper):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = layer.supports_masking
 
+    # What `keras.layers.Bidirectional` asks of a recurrent layer, and sets.
+    go_backwards = _of_the_layer("go_backwards")
+    return_sequences = _of_the_layer("return_sequences")
+    return_state = _of_the_layer("return_state")
+    stateful = _of_the_layer("stateful")
+    states = _of_the_layer("states")
+    reset_state = _of_the_layer("reset_state")
+    use_cudnn = _of_the_layer("use_cudnn")
+    zero_output_for_mask = _of_the_layer("zero_output_for_mask")
+
     @property
     def draws_at_inference(self) -> bool:
         """Whether two calls at inference differ, by which export refuses a layer."""
         return self.inference == "gaussian" and self.rate > 0
+
+    def build(self, input_shape: Any) -> None:
+        """Build the wrapped layer."""
+        super().build(input_shape)
+        # Checked here, since the wrapped layer isn't always called.
+        self.input_spec = self.layer.input_spec
 
     def call(
         self,
@@ -173,45 +194,26 @@ class DropConnect(keras.layers.Wrapper):
             return self.layer(inputs, **arguments)
         _check_kernel(self.layer)
         if not training:
-            return self._gaussian(inputs)
+            return self._with_penalty(
+                _dropped_dense.gaussian(
+                    self.layer,
+                    inputs,
+                    self.rate,
+                    self.drop_bias,
+                    self.samples,
+                    self.seed_generator,
+                )
+            )
         if self.per_sample:
-            return self._per_sample(inputs)
-        with self._dropped():
-            return self.layer(inputs, **arguments)
-
-    def _per_sample(self, inputs: Any) -> Any:
-        layer = self.layer
-        # Each sample's positions, however many axes they have, by the sample's own matrix.
-        shape = ops.shape(inputs)
-        flat = ops.reshape(inputs, (shape[0], math.prod(shape[1:-1]), shape[-1]))
-        outputs = ops.matmul(flat, self._drop(layer.kernel, shape[0]))
+            return self._with_penalty(
+                _dropped_dense.per_sample(self.layer, inputs, self._drop, self.drop_bias)
+            )
+        variables = [_kernel(self.layer)]
         if self.drop_bias:
-            outputs = outputs + self._drop(layer.bias, shape[0])[:, None]
-        elif layer.bias is not None:
-            outputs = outputs + layer.bias
-        activation = keras.activations.get(layer.activation)
-        outputs = activation(ops.reshape(outputs, (*shape[:-1], layer.units)))
-        return self._with_penalty(outputs)
-
-    def _gaussian(self, inputs: Any) -> Any:
-        layer = self.layer
-        # In float32, whatever the policy: squares of small weights are 0 in float16.
-        inputs, kernel = ops.cast(inputs, "float32"), ops.cast(layer.kernel, "float32")
-        mean = ops.matmul(inputs, kernel)
-        variance = ops.matmul(ops.square(inputs), ops.square(kernel))
-        if layer.bias is not None:
-            bias = ops.cast(layer.bias, "float32")
-            mean = mean + bias
-            if self.drop_bias:
-                variance = variance + ops.square(bias)
-        variance = variance * (self.rate / (1 - self.rate))
-        deviation = ops.sqrt(ops.maximum(variance, _SMALLEST_VARIANCE))
-        noise = keras.random.normal(
-            (self.samples, *ops.shape(mean)), dtype="float32", seed=self.seed_generator
-        )
-        activation = keras.activations.get(layer.activation)
-        outputs = ops.mean(activation(mean + deviation * noise), axis=0)
-        return self._with_penalty(ops.cast(outputs, layer.compute_dtype))
+            variables.append(_owner(self.layer).bias)
+        values = [(variable, self._drop(variable)) for variable in variables]
+        with substituted(self.layer, values, self.add_loss):
+            return self.layer(inputs, **arguments)
 
     def _with_penalty(self, outputs: Any) -> Any:
         """Outputs of a Dense that was not called, with its activity regularizer's loss added."""
@@ -220,37 +222,6 @@ class DropConnect(keras.layers.Wrapper):
             penalty = self.layer.activity_regularizer(outputs)
             self.add_loss(penalty / ops.cast(ops.shape(outputs)[0], penalty.dtype))
         return outputs
-
-    @contextmanager
-    def _dropped(self) -> Iterator[None]:
-        """Within it the layer's kernel reads as dropped, and its bias if that is asked for."""
-        variables = [_kernel(self.layer)]
-        if self.drop_bias:
-            variables.append(_owner(self.layer).bias)
-        masked = [(variable, self._drop(variable)) for variable in variables]
-        # Anything else must read, and be assigned, as without this scope. Under JAX's `fit`
-        # values live in an outer scope, and in a new one every variable would read as it was
-        # when training began: so its mapping is copied. What the layer assigns (the seed of its
-        # dropout, states kept between calls) and its losses are handed on behind it.
-        with keras.StatelessScope(collect_losses=True, initialize_variables=False) as scope:
-            outer = scope.original_scope
-            if outer is not None:
-                scope.state_mapping.update(outer.state_mapping)
-            for update in masked:
-                scope.add_update(update)
-            before = dict(scope.state_mapping)
-            yield
-        states = keras.tree.flatten(getattr(self.layer, "states", None) or [])
-        for variable in [*self.layer.variables, *states]:
-            value = scope.get_current_value(variable)
-            if value is not before.get(id(variable)):
-                variable.assign(value)
-        for loss in scope.losses:
-            if outer is None:
-                self.add_loss(loss)
-            elif outer.collect_losses:
-                # The wrapped layer has noted that it is its own: `add_loss` would count it twice.
-                outer.add_loss(loss)
 
     def _drop(self, variable: Any, batch: Any = None) -> Any:
         """A variable's value with entries dropped; with a batch, once for each sample."""
@@ -289,6 +260,18 @@ class DropConnect(keras.layers.Wrapper):
             "seed": self.seed,
         }
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DropConnect:
+        """The layer that `get_config` describes."""
+        config = dict(config)
+        if "go_backwards" in config:
+            # `Bidirectional` makes its second layer of the first one's config and this.
+            layer = config["layer"]
+            own = {**layer["config"], "go_backwards": config.pop("go_backwards")}
+            config["layer"] = {**layer, "config": own}
+        made: DropConnect = super().from_config(config, custom_objects)
+        return made
+
 
 _CLASSES = (
     keras.layers.Dense,
@@ -320,6 +303,14 @@ def _check_layer(layer: Any) -> None:
         )
 
 
+def _is_rematerialized(layer: Any) -> bool:
+    # Keras has no public way to ask. Its mode "activations" computes no kernel again.
+    remat = getattr(layer, "_remat_mode", None)
+    if remat is None or remat.mode == "list_of_layers":
+        return remat is not None and layer.name in remat.layer_names
+    return remat.mode in ("full", "larger_than")
+
+
 def _check_kernel(layer: Any) -> None:
     # Both may come after the layer was wrapped, by `quantize()` and `enable_lora()`.
     if layer.quantization_mode is not None or not isinstance(_kernel(layer), keras.Variable):
@@ -328,22 +319,3 @@ def _check_kernel(layer: Any) -> None:
             "one variable in floating point. Received: a kernel that is "
             + ("quantized" if layer.quantization_mode is not None else "made of LoRA factors")
         )
-
-
-def _check_rate(rate: Any) -> float:
-    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
-    if not is_number or not 0 <= rate < 1:
-        raise ValueError(
-            "Invalid value for argument `rate`. Expected a float in [0, 1). "
-            f"Received: rate={rate!r}"
-        )
-    return float(rate)
-
-
-def _check_flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected True or False. "
-            f"Received: {name}={value!r}"
-        )
-    return value

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import keras
 from keras import ops
 
+from keras_affect._arguments import check_flag
 from keras_affect.layers import fractional_regions as regions
 from keras_affect.layers import fractional_sequences as sequences
 
@@ -40,8 +41,8 @@ class _FractionalPooling2D(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.pool_ratio = _check_ratio(pool_ratio)
-        self.overlapping = _check_flag("overlapping", overlapping)
-        self.pseudo_random = _check_flag("pseudo_random", pseudo_random)
+        self.overlapping = check_flag("overlapping", overlapping)
+        self.pseudo_random = check_flag("pseudo_random", pseudo_random)
         self.seed = seed
         self.output_size = _check_output_size(output_size)
         self.data_format = _check_data_format(data_format)
@@ -81,6 +82,14 @@ class _FractionalPooling2D(keras.layers.Layer):
         if self.data_format == "channels_first":
             outputs = ops.transpose(outputs, (0, 3, 1, 2))
         return outputs
+
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """The call as it is, inside `keras.RematScope` too.
+
+        Called a second time for the gradient, the layer would draw other regions. Nor is there
+        memory to save: the gradient is computed from the inputs, and nothing else is kept.
+        """
+        return layer_call
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape of the outputs: height and width don't depend on what is drawn."""
@@ -154,6 +163,10 @@ class FractionalMaxPooling2D(_FractionalPooling2D):
 
     The shape of the outputs is static. Layers after this one see it as they see other pooling;
     XLA, half precision, and export to LiteRT in float and int8 work.
+
+    With the TensorFlow backend, in a graph that is not compiled (`jit_compile=False`), what a
+    training step computes over its regions is still compiled by XLA, once for each batch size:
+    operator by operator it would take several times as long.
 
     Args:
         pool_ratio: By how much to make the image smaller, from 1 to 3, a number or a pair
@@ -279,15 +292,6 @@ def _check_output_size(value: Any) -> tuple[int, int] | None:
             f"(height, width) of them, or None. Received: output_size={value!r}"
         )
     return int(pair[0]), int(pair[1])
-
-
-def _check_flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected True or False. "
-            f"Received: {name}={value!r}"
-        )
-    return value
 
 
 def _check_data_format(value: Any) -> str:

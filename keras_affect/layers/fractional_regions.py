@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
-
-from keras_affect.layers.fractional_sequences import computed_once
 
 __all__ = ["average", "maximum"]
 
@@ -35,50 +34,16 @@ def maximum(inputs: Any, rows: Any, columns: Any, overlapping: bool) -> Any:
     order, as that of `tf.nn.fractional_max_pool` does.
 
     Args:
-        inputs: `(batch, height, width, channels)`, height and width static.
-        rows: Boundaries, int32 `(new_height + 1,)`: see `fractional_sequences`.
-        columns: Boundaries, int32 `(new_width + 1,)`.
+        inputs: `(batch, height, width, channels)`, all but the batch static.
+        rows: Boundaries, int32 `(new_height + 1,)`: see `fractional_sequences`. NumPy arrays are
+            fixed boundaries, which become constants of a graph; tensors are drawn ones.
+        columns: Boundaries, int32 `(new_width + 1,)`, likewise.
         overlapping: Whether each region also holds the first row and column of the next.
 
     Returns:
         `(batch, new_height, new_width, channels)`.
     """
-
-    @ops.custom_gradient
-    def pool(inputs: Any, rows: Any, columns: Any) -> Any:
-        height = _Axis(inputs.shape[_ROWS], rows, overlapping)
-        width = _Axis(inputs.shape[_COLUMNS], columns, overlapping)
-        # Columns first: so among equal values the topmost row wins, and in it the leftmost.
-        by_column = [ops.take(inputs, index, axis=_COLUMNS) for index in width.members()]
-        narrow = functools.reduce(ops.maximum, by_column)
-        by_row = [ops.take(narrow, index, axis=_ROWS) for index in height.members()]
-        outputs = functools.reduce(ops.maximum, by_row)
-
-        def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None, None]:
-            (upstream,) = args if upstream is None else (upstream,)
-            # The place of the largest pixel within its region, counted in reading order.
-            places = height.longest * width.longest
-            dtype = "int8" if places <= 127 else "int32"
-            column = _first_largest(by_column, [ops.cast(j, dtype) for j in range(width.longest)])
-            offsets = [
-                ops.take(column, index, axis=_ROWS) + ops.cast(j * width.longest, dtype)
-                for j, index in enumerate(height.members())
-            ]
-            winners = _first_largest(by_row, offsets)
-            total = None
-            for of_row, of_column in itertools.product(height.owners(), width.owners()):
-                place = of_row.place[:, None] * width.longest + of_column.place[None, :]
-                belongs = (of_row.place >= 0)[:, None] & (of_column.place >= 0)[None, :]
-                place = ops.cast(ops.where(belongs, place, -1), dtype)[..., None]
-                won = _spread(winners, of_row, of_column) == place
-                part = _spread(upstream, of_row, of_column)
-                part = ops.where(won, part, ops.zeros((), dtype=part.dtype))
-                total = part if total is None else total + part
-            return total, None, None
-
-        return outputs, gradient
-
-    return pool(*map(ops.convert_to_tensor, (inputs, rows, columns)))
+    return _pool(_maximum, _maximum_gradient, inputs, rows, columns, overlapping)
 
 
 def average(inputs: Any, rows: Any, columns: Any, overlapping: bool) -> Any:
@@ -86,37 +51,98 @@ def average(inputs: Any, rows: Any, columns: Any, overlapping: bool) -> Any:
 
     Half-precision inputs are added up in float32.
     """
-    dtype = keras.backend.standardize_dtype(inputs.dtype)
-    wide = keras.backend.result_type(dtype, "float32")
+    return _pool(_average, _average_gradient, inputs, rows, columns, overlapping)
+
+
+def _pool(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    inputs: Any,
+    rows: Any,
+    columns: Any,
+    overlapping: bool,
+) -> Any:
+    # Fixed regions are those of inference, whose graph is exported: index constants along an
+    # axis, which every runtime has a kernel for.
+    fixed = isinstance(rows, np.ndarray) and isinstance(columns, np.ndarray)
+    forward = functools.partial(forward, take=ops.take if fixed else _take)
+    run = _run_compiled if not fixed and _in_tensorflow_graph() else _run
 
     @ops.custom_gradient
     def pool(inputs: Any, rows: Any, columns: Any) -> Any:
-        height = _Axis(inputs.shape[_ROWS], rows, overlapping)
-        width = _Axis(inputs.shape[_COLUMNS], columns, overlapping)
-        outputs = inputs
-        for axis, along in ((_COLUMNS, width), (_ROWS, height)):
-            shape = [-1 if i == axis else 1 for i in range(4)]
-            outputs = sum(
-                ops.cast(ops.take(outputs, index, axis=axis), wide)
-                * ops.reshape(ops.cast(weight, wide), shape)
-                for index, weight in zip(along.members(), along.weights(), strict=True)
-            )
-
         def gradient(*args: Any, upstream: Any = None) -> tuple[Any, None, None]:
             (upstream,) = args if upstream is None else (upstream,)
-            pixels = height.lengths[:, None, None] * width.lengths[None, :, None]
-            shares = ops.cast(ops.cast(upstream, wide) / ops.cast(pixels, wide), dtype)
-            total = None
-            for of_row, of_column in itertools.product(height.owners(), width.owners()):
-                belongs = (of_row.place >= 0)[:, None] & (of_column.place >= 0)[None, :]
-                part = _spread(shares, of_row, of_column)
-                part = ops.where(belongs[..., None], part, ops.zeros((), dtype=part.dtype))
-                total = part if total is None else total + part
-            return total, None, None
+            return run(backward, overlapping, inputs, rows, columns, upstream), None, None
 
-        return ops.cast(outputs, dtype), gradient
+        return run(forward, overlapping, inputs, rows, columns), gradient
 
     return pool(*map(ops.convert_to_tensor, (inputs, rows, columns)))
+
+
+def _maximum(inputs: Any, height: _Axis, width: _Axis, take: Callable[..., Any]) -> Any:
+    by_row = [take(inputs, index, axis=_ROWS) for index in height.members()]
+    short = functools.reduce(ops.maximum, by_row)
+    return functools.reduce(
+        ops.maximum, [take(short, index, axis=_COLUMNS) for index in width.members()]
+    )
+
+
+def _maximum_gradient(inputs: Any, height: _Axis, width: _Axis, upstream: Any) -> Any:
+    # The place of the largest pixel within its region, counted in reading order. Columns first:
+    # so among equal values the topmost row wins, and in it the leftmost.
+    places = height.longest * width.longest
+    dtype = "int8" if places <= 127 else "int32"
+    by_column = [_take(inputs, index, axis=_COLUMNS) for index in width.members()]
+    column = _first_largest(by_column, [ops.cast(j, dtype) for j in range(width.longest)])
+    narrow = functools.reduce(ops.maximum, by_column)
+    by_row = [_take(narrow, index, axis=_ROWS) for index in height.members()]
+    offsets = [
+        _take(column, index, axis=_ROWS) + ops.cast(j * width.longest, dtype)
+        for j, index in enumerate(height.members())
+    ]
+    winners = _first_largest(by_row, offsets)
+    total = None
+    for of_row, of_column in itertools.product(height.owners(), width.owners()):
+        place = of_row.place[:, None] * width.longest + of_column.place[None, :]
+        belongs = (of_row.place >= 0)[:, None] & (of_column.place >= 0)[None, :]
+        place = ops.cast(ops.where(belongs, place, -1), dtype)[..., None]
+        won = _spread(winners, of_row, of_column) == place
+        part = _spread(upstream, of_row, of_column)
+        part = ops.where(won, part, ops.zeros((), dtype=part.dtype))
+        total = part if total is None else total + part
+    return total
+
+
+def _average(inputs: Any, height: _Axis, width: _Axis, take: Callable[..., Any]) -> Any:
+    dtype, wide = _precisions(inputs)
+    outputs = inputs
+    for axis, along in ((_ROWS, height), (_COLUMNS, width)):
+        shape = [-1 if i == axis else 1 for i in range(4)]
+        outputs = sum(
+            ops.cast(take(outputs, index, axis=axis), wide)
+            * ops.reshape(ops.cast(weight, wide), shape)
+            for index, weight in zip(along.members(), along.weights(), strict=True)
+        )
+    return ops.cast(outputs, dtype)
+
+
+def _average_gradient(inputs: Any, height: _Axis, width: _Axis, upstream: Any) -> Any:
+    dtype, wide = _precisions(inputs)
+    pixels = height.lengths[:, None, None] * width.lengths[None, :, None]
+    shares = ops.cast(ops.cast(upstream, wide) / ops.cast(pixels, wide), dtype)
+    total = None
+    for of_row, of_column in itertools.product(height.owners(), width.owners()):
+        belongs = (of_row.place >= 0)[:, None] & (of_column.place >= 0)[None, :]
+        part = _spread(shares, of_row, of_column)
+        part = ops.where(belongs[..., None], part, ops.zeros((), dtype=part.dtype))
+        total = part if total is None else total + part
+    return total
+
+
+def _precisions(inputs: Any) -> tuple[str, str]:
+    """The inputs' type, and the one to add up in."""
+    dtype = keras.backend.standardize_dtype(inputs.dtype)
+    return dtype, keras.backend.result_type(dtype, "float32")
 
 
 class _Owner:
@@ -164,7 +190,7 @@ class _Axis:
         """The regions that hold each row: one, and with overlapping regions a second."""
         row = ops.arange(self.size, dtype="int32")
         passed = self.boundaries[None, 1:-1] <= row[:, None]
-        region = computed_once(ops.sum(ops.cast(passed, "int32"), axis=1))
+        region = ops.sum(ops.cast(passed, "int32"), axis=1)
         place = row - ops.take(self.starts, region, axis=0)
         owners = [_Owner(region, place, self.regions)]
         if self.overlapping:
@@ -185,11 +211,60 @@ def _first_largest(candidates: Sequence[Any], labels: Sequence[Any]) -> Any:
     return label
 
 
+def _take(values: Any, index: Any, axis: int) -> Any:
+    """What `ops.take` is along axis 1 or 2, as a `take` along the first axis.
+
+    Of a `take` along another axis XLA writes the index's dimension before the batch's, and
+    copies all of it into the order of its neighbours in the graph after.
+    """
+    before, size, after = values.shape[1:axis], values.shape[axis], values.shape[axis + 1 :]
+    flat = ops.reshape(values, (-1, *after))
+    starts = ops.arange(0, ops.shape(flat)[0], size, dtype="int32")
+    index = ops.reshape(starts, (-1, *before, 1)) + index
+    return ops.take(flat, index, axis=0)
+
+
 def _spread(regions: Any, of_row: _Owner, of_column: _Owner) -> Any:
     """What stands in the regions, at each pixel that they own: (batch, height, width, channels)."""
     # One `take` over both axes: after two, the first's result would be read and written again.
     channels = regions.shape[-1]
     count = of_row.regions * of_column.regions
-    flat = ops.reshape(regions, (-1, count, channels))
+    flat = ops.reshape(regions, (-1, channels))
+    starts = ops.arange(0, ops.shape(flat)[0], count, dtype="int32")
     index = of_row.region[:, None] * of_column.regions + of_column.region[None, :]
-    return ops.take(flat, index, axis=1)
+    return ops.take(flat, starts[:, None, None] + index, axis=0)
+
+
+def _run(
+    function: Callable[..., Any],
+    overlapping: bool,
+    inputs: Any,
+    rows: Any,
+    columns: Any,
+    *upstream: Any,
+) -> Any:
+    height = _Axis(inputs.shape[_ROWS], rows, overlapping)
+    width = _Axis(inputs.shape[_COLUMNS], columns, overlapping)
+    return function(inputs, height, width, *upstream)
+
+
+def _in_tensorflow_graph() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.executing_eagerly()
+
+
+def _run_compiled(function: Callable[..., Any], overlapping: bool, *tensors: Any) -> Any:
+    """What `_run` gives, as one piece for XLA in a TensorFlow graph that itself isn't compiled.
+
+    Run operator by operator, each `take` writes an array as large as the outputs, which takes
+    several times as long as the pooling.
+    """
+    import tensorflow as tf
+
+    compiled = tf.function(
+        functools.partial(_run, function, overlapping), jit_compile=True, autograph=False
+    )
+    return compiled(*tensors)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-__all__ = ["central", "computed_once", "draw_pseudo_random", "draw_random", "shifts"]
+__all__ = ["central", "draw_pseudo_random", "draw_random", "shifts"]
 
 # The paper's pseudo-random boundaries are alpha (i + u), rounded to an integer, where
 # alpha = size / regions and u is drawn for the whole sequence. Rounded down that is
@@ -54,7 +54,7 @@ def draw_pseudo_random(size: int, regions: int, seed: keras.random.SeedGenerator
     """
     shift = keras.random.randint((), 0, shifts(size, regions), dtype="int32", seed=seed)
     inner = (size * ops.arange(1, regions, dtype="int32") + shift) // regions
-    return computed_once(ops.concatenate([_constant(0), inner, _constant(size)], axis=0))
+    return ops.concatenate([_constant(0), inner, _constant(size)], axis=0)
 
 
 def draw_random(size: int, regions: int, seed: keras.random.SeedGenerator) -> Any:
@@ -69,17 +69,7 @@ def draw_random(size: int, regions: int, seed: keras.random.SeedGenerator) -> An
     order = ops.cast(ops.argsort(keys), "int32")
     lengths = size // regions + ops.cast(order < size % regions, "int32")
     ends = ops.cast(ops.cumsum(lengths), "int32")
-    return computed_once(ops.concatenate([_constant(0), ends], axis=0))
-
-
-def computed_once(ascending: Any) -> Any:
-    """The same numbers, kept by XLA instead of being worked out anew for each pixel.
-
-    XLA fuses what an index is made from, down to the random draw, into the loop over pixels that
-    reads it, where it costs more than the pooling. A sort is never fused, and what is sorted
-    already stays as it is.
-    """
-    return ops.sort(ascending)
+    return ops.concatenate([_constant(0), ends], axis=0)
 
 
 def _constant(value: int) -> Any:

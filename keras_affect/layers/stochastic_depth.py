@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Any, Literal
 
 import keras
 from keras import ops
+
+from keras_affect._arguments import check_count, check_rate
+from keras_affect.layers.skipping import run_or_skip
 
 __all__ = ["StochasticDepth", "stochastic_depth_rates"]
 
@@ -30,15 +31,15 @@ class StochasticDepth(keras.layers.Layer):
     - `layer([x, residual])`, which returns the sum;
     - `layer(x)` with `branch=`, which returns `x + branch(x)`. With `mode="batch"` a branch that
       is left out is not computed, neither forward nor backward. What it holds stays as it was on
-      such a step: moving statistics, seeds, and losses it would have added. Its weights get
-      gradients of 0, and their regularizers still count.
+      such a step: moving statistics and seeds. Losses that it would have added don't count. Its
+      weights get gradients of 0, and their regularizers still count.
 
     Args:
         rate: Probability of leaving the residual out, in [0, 1). `stochastic_depth_rates` gives
             those of a network's blocks.
         mode: `"sample"` to draw for each sample of the batch, `"batch"` once for all of it, as
-            the paper and TensorFlow Addons do. Under a `tf.distribute` strategy each replica
-            draws for its part.
+            the paper and TensorFlow Addons do. Under a `tf.distribute` strategy all replicas draw
+            the same numbers, as Keras's own layers do: in `"batch"` mode one for the whole batch.
         branch: The residual branch, a layer or a model that keeps the shape of its input, or
             None. In `"sample"` mode it is computed for all samples.
         seed: Integer, or None for a random one.
@@ -57,7 +58,8 @@ class StochasticDepth(keras.layers.Layer):
 
     Raises:
         ValueError: If an argument is not as above; if called on other than one tensor or two of
-            one shape; or if the branch changes the shape.
+            one shape; if the branch changes the shape; or if it can't be skipped in a graph of
+            TensorFlow, since it synchronizes replicas or was made under a `keras.RematScope`.
 
     Reference:
         Huang et al. 2016, "Deep Networks with Stochastic Depth", ECCV (arXiv:1603.09382).
@@ -86,7 +88,7 @@ class StochasticDepth(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = _check_rate("rate", rate)
+        self.rate = check_rate("rate", rate)
         if mode not in ("sample", "batch"):
             raise ValueError(
                 'Invalid value for argument `mode`. Expected "sample" or "batch". '
@@ -98,7 +100,7 @@ class StochasticDepth(keras.layers.Layer):
                 f"Received: branch={branch!r}"
             )
         self.mode = mode
-        self.branch = branch
+        self.branch: Any = branch
         self.seed = seed
         if self.rate > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
@@ -110,7 +112,7 @@ class StochasticDepth(keras.layers.Layer):
         if self.branch is not None:
             # A call, since it builds layers that have no `build` of their own too.
             outputs = self.branch(keras.KerasTensor(shape, dtype=self.compute_dtype))
-            if _shapes(outputs) != shape:
+            if not _keeps_shape(shape, _shapes(outputs)):
                 raise ValueError(
                     "Invalid value for argument `branch`. Expected a layer that keeps the shape "
                     f"of its input, {shape}. Received: one that returns {_shapes(outputs)}"
@@ -151,49 +153,14 @@ class StochasticDepth(keras.layers.Layer):
         def block() -> Any:
             return ops.add(inputs, ops.cast(self.branch(inputs, training=True), inputs.dtype))
 
-        keeps = self._keeps(())
-        chosen = _value(keeps)
-        if chosen is not None:
-            return block() if chosen else inputs
-
-        # Where a graph is traced: what the branch assigns may not leave a conditional by itself
-        # (JAX's tracers would outlive it, as would TensorFlow's loss tensors). It is held back,
-        # handed out as results, and assigned here.
-        updated: list[Any] = []
-        types: list[Any] = []
-        adds_losses = False
-
-        def run() -> tuple[Any, list[Any], Any]:
-            nonlocal adds_losses
-            with _HeldUpdates() as scope:
-                outputs = block()
-            updated[:] = scope.updated.values()
-            values = [scope.get_current_value(variable) for variable in updated]
-            types[:] = [value.dtype for value in values]
-            adds_losses = bool(scope.losses)
-            zero = ops.zeros((), "float32")
-            loss = sum((ops.cast(loss, "float32") for loss in scope.losses), zero)
-            self._forget(scope.losses)
-            return outputs, values, loss
-
-        def skip() -> tuple[Any, list[Any], Any]:
-            # `run` is traced first: what it updates is known.
-            values = [ops.cast(v.value, t) for v, t in zip(updated, types, strict=True)]
-            return inputs, values, ops.zeros((), "float32")
-
-        outputs, values, loss = ops.cond(keeps, run, skip)
-        for variable, value in zip(updated, values, strict=True):
-            variable.assign(value)
-        if adds_losses:
+        outputs, loss = run_or_skip(self._keeps(()), block, lambda: inputs, self.branch)
+        if loss is not None:
             self.add_loss(loss)
         return outputs
 
-    def _forget(self, losses: list[Any]) -> None:
-        # Layers know their losses in a stateless scope by id. These tensors are gone once the
-        # branch has run, and a later loss with one of their ids would be counted twice.
-        ids = {id(loss) for loss in losses}
-        for layer in self.branch._flatten_layers() if ids else ():
-            layer._loss_ids -= ids
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """The call as it is: a second one would draw again. Layers of the branch are free to."""
+        return layer_call
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the input; of two, where either has a value, as `keras.layers.Add` does."""
@@ -220,11 +187,15 @@ class StochasticDepth(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, as `from_config` takes them."""
+        # Twice: while a model is saved, the second time Keras adds by what id it knows the branch,
+        # without which blocks that share a branch would be read with one each.
+        for _ in range(2):
+            branch = keras.saving.serialize_keras_object(self.branch)
         return {
             **super().get_config(),
             "rate": self.rate,
             "mode": self.mode,
-            "branch": keras.saving.serialize_keras_object(self.branch),
+            "branch": branch,
             "seed": self.seed,
         }
 
@@ -233,24 +204,6 @@ class StochasticDepth(keras.layers.Layer):
         """The layer that `get_config` describes."""
         branch = keras.saving.deserialize_keras_object(config["branch"])
         return cls(**{**config, "branch": branch})
-
-
-class _HeldUpdates(keras.StatelessScope):
-    """Holds back what is assigned to variables, which read as in the scope around it."""
-
-    def __init__(self) -> None:
-        super().__init__(collect_losses=True, initialize_variables=False)
-        self.updated: dict[int, Any] = {}
-
-    def add_update(self, update: Any) -> None:
-        super().add_update(update)
-        self.updated[id(update[0])] = update[0]
-
-    def get_current_value(self, variable: Any) -> Any:
-        value = super().get_current_value(variable)
-        if value is None and self.original_scope is not None:
-            value = self.original_scope.get_current_value(variable)
-        return value
 
 
 def stochastic_depth_rates(blocks: int, final_rate: float = 0.5) -> list[float]:
@@ -272,35 +225,20 @@ def stochastic_depth_rates(blocks: int, final_rate: float = 0.5) -> list[float]:
     Reference:
         Huang et al. 2016 (arXiv:1603.09382), equation 4.
     """
-    if not isinstance(blocks, numbers.Integral) or isinstance(blocks, bool) or blocks < 1:
-        raise ValueError(
-            "Invalid value for argument `blocks`. Expected an integer of 1 or more. "
-            f"Received: blocks={blocks!r}"
-        )
-    final_rate = _check_rate("final_rate", final_rate)
-    return [final_rate * block / int(blocks) for block in range(1, int(blocks) + 1)]
-
-
-def _check_rate(name: str, rate: Any) -> float:
-    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
-    if not is_number or not math.isfinite(rate) or not 0 <= rate < 1:
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected a float in [0, 1). "
-            f"Received: {name}={rate!r}"
-        )
-    return float(rate)
-
-
-def _value(condition: Any) -> bool | None:
-    """What a boolean tensor holds, or None where it is traced and has no value yet."""
-    try:
-        return bool(condition)
-    except (TypeError, RuntimeError):  # Of TensorFlow and JAX; of PyTorch without data ("meta").
-        return None
+    blocks = check_count("blocks", blocks)
+    final_rate = check_rate("final_rate", final_rate)
+    return [final_rate * block / blocks for block in range(1, blocks + 1)]
 
 
 def _shapes(tensors: Any) -> Any:
     return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), tensors)
+
+
+def _keeps_shape(shape: tuple[Any, ...], other: Any) -> bool:
+    # A size that isn't known before the call may be the input's.
+    return len(shape) == len(other) and all(
+        b is None or a == b for a, b in zip(shape, other, strict=True)
+    )
 
 
 def _agree(first: Any, second: Any) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_affect._arguments import invalid
 from keras_affect.losses.masking import (
     check_shapes,
     for_each_replica,
-    invalid,
     like,
     ratio,
     without_nan,

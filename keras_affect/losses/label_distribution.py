@@ -7,11 +7,10 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_affect._arguments import check_rate, invalid
 from keras_affect.losses.masking import (
     MaskedLoss,
-    check_share,
     distribution,
-    invalid,
     log,
 )
 
@@ -74,7 +73,7 @@ class LabelDistributionLoss(MaskedLoss):
                 '"multi_label"; labels are drawn by datasets.ferplus.load(labels="drawn"). '
                 f"Received: objective={objective!r}"
             )
-        if check_share("threshold", threshold) == 0:
+        if check_rate("threshold", threshold) == 0:
             raise invalid("threshold", "a float in (0, 1)", threshold)
         self.objective = objective
         self.threshold = threshold

@@ -9,11 +9,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_affect._arguments import check_rate, invalid
 from keras_affect.losses.masking import (
     MaskedLoss,
-    check_share,
     distribution,
-    invalid,
     log,
     ratio,
     without_nan,
@@ -97,7 +96,7 @@ class MaskedCategoricalCrossentropy(MaskedLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.label_smoothing = check_share("label_smoothing", label_smoothing)
+        self.label_smoothing = check_rate("label_smoothing", label_smoothing)
         self.class_weights = _check_class_weights(class_weights)
 
     def _errors_and_presence(self, true: Any, predicted: Any) -> tuple[Any, Any]:

@@ -10,10 +10,8 @@ from keras import ops
 __all__ = [
     "MaskedLoss",
     "check_shapes",
-    "check_share",
     "distribution",
     "for_each_replica",
-    "invalid",
     "like",
     "log",
     "ratio",
@@ -126,18 +124,3 @@ def log(probabilities: Any) -> Any:
     """The logarithm of probabilities, finite at 0."""
     # Added and not clipped: a probability of 0 still gets a gradient.
     return ops.log(probabilities + _SMALLEST_PROBABILITY)
-
-
-def check_share(name: str, value: float) -> float:
-    """A number in [0, 1)."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < 1:
-        raise invalid(name, "a float in [0, 1)", value)
-    return value
-
-
-def invalid(name: str, expected: str, value: object) -> ValueError:
-    """The error of a bad argument."""
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import keras
 
+from keras_affect._arguments import check_flag, check_rate
 from keras_affect.models import arguments
 from keras_affect.models.blocks import Blocks
 from keras_affect.models.heads import class_names_of, heads
@@ -123,9 +124,9 @@ class AffectModel(keras.Model):
         cls = type(self)
         shape = arguments.check_shape(input_shape, cls.least_side)
         class_names = class_names_of(classes)
-        arguments.check_flag("include_top", include_top)
-        arguments.check_flag("valence_arousal", valence_arousal)
-        arguments.check_flag("skip_mismatch", skip_mismatch)
+        check_flag("include_top", include_top)
+        check_flag("valence_arousal", valence_arousal)
+        check_flag("skip_mismatch", skip_mismatch)
         arguments.check_choice("pooling", pooling, (None, "avg", "max"))
         if include_top and pooling is not None:
             raise ValueError(
@@ -135,11 +136,9 @@ class AffectModel(keras.Model):
         arguments.check_width(width)
         arguments.check_coefficient("l1", l1)
         arguments.check_coefficient("l2", l2)
-        dropout = arguments.check_rate(
-            "dropout", cls.default_dropout if dropout is None else dropout
-        )
-        arguments.check_rate("drop_connect", drop_connect)
-        arguments.check_rate("stochastic_depth", stochastic_depth)
+        dropout = check_rate("dropout", cls.default_dropout if dropout is None else dropout)
+        drop_connect = check_rate("drop_connect", drop_connect)
+        stochastic_depth = check_rate("stochastic_depth", stochastic_depth)
         if stochastic_depth > 0 and not cls.has_residuals:
             raise ValueError(
                 f"Invalid value for argument `stochastic_depth`. Expected 0: {cls.__name__} has "

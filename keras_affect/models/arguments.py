@@ -8,13 +8,13 @@ from typing import Any
 
 import keras
 
+from keras_affect._arguments import invalid
+
 __all__ = [
     "check_activation",
     "check_choice",
     "check_coefficient",
-    "check_flag",
     "check_initializer",
-    "check_rate",
     "check_shape",
     "check_width",
 ]
@@ -37,35 +37,21 @@ def check_shape(input_shape: Sequence[int], least: int) -> tuple[int, int, int]:
 def check_width(width: float) -> float:
     """A factor on channels, in [0.1, 8]."""
     if not _is_number(width) or not 0.1 <= width <= 8:
-        raise _invalid("width", "a number in [0.1, 8]", width)
+        raise invalid("width", "a number in [0.1, 8]", width)
     return width
-
-
-def check_rate(name: str, rate: float) -> float:
-    """A probability of dropping, in [0, 1)."""
-    if not _is_number(rate) or not 0 <= rate < 1:
-        raise _invalid(name, "a float in [0, 1)", rate)
-    return rate
 
 
 def check_coefficient(name: str, coefficient: float) -> float:
     """A finite number of 0 or more."""
     if not _is_number(coefficient) or not 0 <= coefficient < math.inf:
-        raise _invalid(name, "a finite number of 0 or more", coefficient)
+        raise invalid(name, "a finite number of 0 or more", coefficient)
     return coefficient
-
-
-def check_flag(name: str, value: bool) -> bool:
-    """True or False, and nothing that merely counts as one of them."""
-    if not isinstance(value, bool):
-        raise _invalid(name, "True or False", value)
-    return value
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> Any:
     """One of a few values."""
     if value not in choices:
-        raise _invalid(name, f"one of {', '.join(map(repr, choices))}", value)
+        raise invalid(name, f"one of {', '.join(map(repr, choices))}", value)
     return value
 
 
@@ -79,7 +65,7 @@ def check_activation(activation: Any) -> Any:
             raise ValueError
         return keras.activations.get(activation)
     except (TypeError, ValueError):
-        raise _invalid(
+        raise invalid(
             "activation", "the name of an activation of Keras, or a function", activation
         ) from None
 
@@ -91,7 +77,7 @@ def check_initializer(initializer: Any) -> Any:
             raise ValueError
         made = keras.initializers.get(initializer)
     except (TypeError, ValueError):
-        raise _invalid(
+        raise invalid(
             "kernel_initializer", "the name of an initializer of Keras, or an initializer",
             initializer,
         ) from None  # fmt: skip
@@ -100,9 +86,3 @@ def check_initializer(initializer: Any) -> Any:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

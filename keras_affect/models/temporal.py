@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_affect._arguments import check_flag, check_rate
 from keras_affect.models import arguments
 from keras_affect.models.blocks import drop_connected
 from keras_affect.models.frame_encoder import FrameEncoder
@@ -114,11 +115,11 @@ class TemporalAffect(keras.Model):
             ("freeze_normalization", freeze_normalization),
             ("skip_mismatch", skip_mismatch),
         ):
-            arguments.check_flag(argument, flag)
+            check_flag(argument, flag)
         arguments.check_coefficient("l1", l1)
         arguments.check_coefficient("l2", l2)
-        arguments.check_rate("dropout", dropout)
-        arguments.check_rate("drop_connect", drop_connect)
+        check_rate("dropout", dropout)
+        check_rate("drop_connect", drop_connect)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         if encoder is None:
             from keras_affect.models.lightweight_cnn import LightweightCNN

@@ -7,11 +7,12 @@ from keras_affect.runtime.annotation import annotate
 from keras_affect.runtime.faces import find_faces
 from keras_affect.runtime.interpreter import AffectInterpreter
 from keras_affect.runtime.pictures import Picture, PictureError, read_picture
-from keras_affect.runtime.prediction import Face, Prediction
+from keras_affect.runtime.prediction import UNCERTAIN, Face, Prediction
 from keras_affect.runtime.smoothing import ExponentialFilter, PredictionFilter
 from keras_affect.runtime.streaming import StreamingAffect
 
 __all__ = [
+    "UNCERTAIN",
     "AffectInterpreter",
     "ExponentialFilter",
     "Face",

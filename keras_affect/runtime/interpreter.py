@@ -80,17 +80,22 @@ class AffectInterpreter:
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a str is an iterable too
-        self, images: FileLike | Image.Image | Picture
+        self, images: FileLike | Image.Image | Picture, *, uncertain_below: float = ...
     ) -> Prediction: ...
 
     @overload
-    def predict(self, images: npt.NDArray[Any]) -> Any: ...
+    def predict(self, images: npt.NDArray[Any], *, uncertain_below: float = ...) -> Any: ...
 
     @overload
-    def predict(self, images: Iterable[ImageLike | Picture]) -> list[Prediction]: ...
+    def predict(
+        self, images: Iterable[ImageLike | Picture], *, uncertain_below: float = ...
+    ) -> list[Prediction]: ...
 
     def predict(
-        self, images: ImageLike | Picture | Iterable[ImageLike | Picture]
+        self,
+        images: ImageLike | Picture | Iterable[ImageLike | Picture],
+        *,
+        uncertain_below: float = 0.0,
     ) -> Prediction | list[Prediction]:
         """Read each picture as one face.
 
@@ -104,24 +109,31 @@ class AffectInterpreter:
                 such pictures, of any mixture, or an array `(batch, height, width)` or
                 `(batch, height, width, channels)`. An array of three lengths is one picture if
                 the last is 1, 3 or 4, and gray pictures otherwise.
+            uncertain_below: In [0, 1]: where no class is as probable as this, the prediction's
+                `emotion` is "uncertain". `keras-affect evaluate` says which share of FER+ is
+                answered at which certainty, and how many of these answers are right.
 
         Returns:
             A `Prediction` for one picture, a list of them for many, in their order.
 
         Raises:
             ValueError: If a picture can't be read, or an array is not pixels in [0, 255]; floats
-                in [0, 1] are refused.
+                in [0, 1] are refused; or if `uncertain_below` is no number in [0, 1].
             OSError: If a file is missing or can't be opened.
         """
+        model_file.check_threshold(uncertain_below)
         pictures, is_one = read_pictures(images)
-        predictions = [self._predict(picture) for picture in pictures]
+        predictions = [self._predict(picture, uncertain_below) for picture in pictures]
         return predictions[0] if is_one else predictions
 
-    def predict_faces(self, image: ImageLike | Picture) -> list[Prediction]:
+    def predict_faces(
+        self, image: ImageLike | Picture, *, uncertain_below: float = 0.0
+    ) -> list[Prediction]:
         """Find the faces in one picture and read each.
 
         Args:
             image: One picture, as in `predict`.
+            uncertain_below: As in `predict`.
 
         Returns:
             A `Prediction` with its `face` for each, the largest face first; empty if there is
@@ -131,8 +143,12 @@ class AffectInterpreter:
             ImportError: If OpenCV, the extra ``faces``, is not installed.
             ValueError, OSError: As `predict`.
         """
+        model_file.check_threshold(uncertain_below)
         return [
-            replace(self._predict(Picture(face.crop, face.crop.size, "a face")), face=face)
+            replace(
+                self._predict(Picture(face.crop, face.crop.size, "a face"), uncertain_below),
+                face=face,
+            )
             for face in find_faces(image)
         ]
 
@@ -174,10 +190,12 @@ class AffectInterpreter:
         height, width, channels = self.input_shape
         return f"<AffectInterpreter {self.name}, {height}x{width}x{channels}>"
 
-    def _predict(self, picture: Picture) -> Prediction:
+    def _predict(self, picture: Picture, uncertain_below: float) -> Prediction:
         outputs = self.run(fit(picture.image, *self.input_shape)[None])
         return model_file.prediction(
-            {name: values[0] for name, values in outputs.items()}, self.class_names
+            {name: values[0] for name, values in outputs.items()},
+            self.class_names,
+            uncertain_below,
         )
 
     # === Checks of the file

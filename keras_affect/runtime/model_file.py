@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_affect.runtime.prediction import Prediction
+from keras_affect.runtime.prediction import UNCERTAIN, Prediction
 from keras_affect.weights import catalog
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "VALENCE_AROUSAL",
     "check_class_names",
     "check_threads",
+    "check_threshold",
     "check_values",
     "dequantized",
     "load",
@@ -174,16 +175,32 @@ def check_values(
         )
 
 
+def check_threshold(uncertain_below: float) -> None:
+    """Raise ValueError unless it is a number in [0, 1]."""
+    is_number = isinstance(uncertain_below, int | float) and not isinstance(uncertain_below, bool)
+    if not is_number or not 0 <= uncertain_below <= 1:
+        raise ValueError(
+            "Invalid value for argument `uncertain_below`. Expected a number in [0, 1]. "
+            f"Received: uncertain_below={uncertain_below!r}"
+        )
+
+
 def prediction(
-    outputs: Mapping[str, npt.NDArray[np.float32]], class_names: Sequence[str]
+    outputs: Mapping[str, npt.NDArray[np.float32]],
+    class_names: Sequence[str],
+    uncertain_below: float = 0.0,
 ) -> Prediction:
-    """One face's outputs, each `(numbers,)`, as a `Prediction`."""
+    """One face's outputs, each `(numbers,)`, as a `Prediction`.
+
+    Where no class is as probable as `uncertain_below` its emotion is `UNCERTAIN`.
+    """
     probabilities = outputs[EMOTION].tolist()
+    is_certain = max(probabilities) >= uncertain_below
     valence, arousal = (
         outputs[VALENCE_AROUSAL].tolist() if VALENCE_AROUSAL in outputs else (None, None)
     )
     return Prediction(
-        emotion=class_names[int(np.argmax(probabilities))],
+        emotion=class_names[int(np.argmax(probabilities))] if is_certain else UNCERTAIN,
         probabilities=dict(zip(class_names, probabilities, strict=True)),
         valence=valence,
         arousal=arousal,

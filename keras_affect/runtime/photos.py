@@ -44,21 +44,25 @@ class Photo:
         }
 
 
-def read_photo(interpreter: AffectInterpreter, path: Path, find_faces: bool) -> Photo:
+def read_photo(
+    interpreter: AffectInterpreter, path: Path, find_faces: bool, uncertain_below: float = 0.0
+) -> Photo:
     """Read one file; what is wrong with it becomes the result's `problem`.
 
     Args:
         interpreter: What reads the faces.
         path: The file.
         find_faces: Whether to look for faces, or to take the whole picture as one.
+        uncertain_below: As in `AffectInterpreter.predict`.
     """
     try:
         picture = read_picture(path)
     except (ValueError, OSError) as error:
         return Photo(path, None, (), " ".join(str(error).split()))
     if not find_faces:
-        return Photo(path, picture, (interpreter.predict(picture),), None)
-    predictions = tuple(interpreter.predict_faces(picture))
+        whole = interpreter.predict(picture, uncertain_below=uncertain_below)
+        return Photo(path, picture, (whole,), None)
+    predictions = tuple(interpreter.predict_faces(picture, uncertain_below=uncertain_below))
     problem = (
         None
         if predictions

@@ -7,7 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-__all__ = ["Box", "Face", "Prediction"]
+__all__ = ["UNCERTAIN", "Box", "Face", "Prediction"]
+
+#: The answer in place of an emotion where certainty is below what was asked for.
+UNCERTAIN = "uncertain"
 
 #: (left, top, right, bottom) in pixels, right and bottom exclusive, as in Pillow.
 Box = tuple[int, int, int, int]
@@ -42,7 +45,8 @@ class Prediction:
     """What a model says of one face: an expression, as people would name it, not a feeling.
 
     Attributes:
-        emotion: The name of the most probable class.
+        emotion: The name of the most probable class, or `UNCERTAIN` where its probability is
+            below the `uncertain_below` that was asked for.
         probabilities: The probability of each class in [0, 1], by name, in the model's order.
             They come as the model gave them: an int8 model counts in steps of 1/256, so that
             their sum may miss 1 by a hundredth.
@@ -58,9 +62,18 @@ class Prediction:
     face: Face | None = None
 
     @property
+    def certainty(self) -> float:
+        """The probability of the most probable class, in [0, 1], whatever `emotion` says.
+
+        How far it can be trusted was measured on FER+: `evaluation` has its calibration error,
+        and the accuracy of the answers that are at least so certain.
+        """
+        return max(self.probabilities.values())
+
+    @property
     def probability(self) -> float:
-        """The probability of `emotion`, in [0, 1]."""
-        return self.probabilities[self.emotion]
+        """The same."""
+        return self.certainty
 
     def as_dict(self) -> dict[str, Any]:
         """All of it but the crop, ready for `json.dumps`; "box" is None for a whole picture."""

@@ -1,8 +1,39 @@
 """Training: a recipe, `model.fit`, and a folder with all that came of it."""
 
-from keras_affect.training.fine_tuning import FineTuning, balanced_class_weights, fine_tune
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from keras_affect.training.distillation import Distiller
 from keras_affect.training.recipe import Recipe
-from keras_affect.training.run import train
 from keras_affect.training.schedules import OneCycle
 
-__all__ = ["FineTuning", "OneCycle", "Recipe", "balanced_class_weights", "fine_tune", "train"]
+if TYPE_CHECKING:
+    from keras_affect.training.fine_tuning import FineTuning, balanced_class_weights, fine_tune
+    from keras_affect.training.run import train
+
+__all__ = [
+    "Distiller",
+    "FineTuning",
+    "OneCycle",
+    "Recipe",
+    "balanced_class_weights",
+    "fine_tune",
+    "train",
+]
+
+# These read data by `tf.data`, and load on first use: the others work on any backend, where
+# TensorFlow may not be installed.
+_LATE = {
+    "FineTuning": "fine_tuning",
+    "balanced_class_weights": "fine_tuning",
+    "fine_tune": "fine_tuning",
+    "train": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

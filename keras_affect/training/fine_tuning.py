@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from keras_affect._arguments import invalid
 from keras_affect.losses import MaskedCategoricalCrossentropy, MaskedMeanSquaredError
 from keras_affect.metrics import ConcordanceCorrelation
 
@@ -94,13 +95,13 @@ def fine_tune(
     """
     for name, value in (("head_epochs", head_epochs), ("epochs", epochs)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise _invalid(name, "an integer of 0 or more", value)
+            raise invalid(name, "an integer of 0 or more", value)
     for name, rate in (
         ("head_learning_rate", head_learning_rate),
         ("learning_rate", learning_rate),
     ):
         if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < math.inf:
-            raise _invalid(name, "a finite number above 0", rate)
+            raise invalid(name, "a finite number above 0", rate)
     heads = _heads_of(model)
     chosen = _labels_of(dataset, model)
     trained_heads = {id(part) for name in chosen for part in heads[name]._flatten_layers()}
@@ -116,7 +117,7 @@ def fine_tune(
         )
     if isinstance(class_weights, str):
         if class_weights != "balanced":
-            raise _invalid("class_weights", 'factors, "balanced" or None', class_weights)
+            raise invalid("class_weights", 'factors, "balanced" or None', class_weights)
         class_weights = balanced_class_weights(dataset)
     by_output = {
         "emotion": MaskedCategoricalCrossentropy(label_smoothing, class_weights),
@@ -241,7 +242,7 @@ def _heads_of(model: Any) -> dict[str, Any]:
             raise ValueError
         return {name: tensor._keras_history.operation for name, tensor in model.output.items()}
     except (AttributeError, ValueError):
-        raise _invalid("model", "a functional Keras model that returns a dict", model) from None
+        raise invalid("model", "a functional Keras model that returns a dict", model) from None
 
 
 def _metrics(name: str) -> list[Any]:
@@ -271,9 +272,3 @@ def _held(model: Any, is_held: Any) -> Iterator[None]:
             layer.trainable = flag
         for variable, flag in variables:
             variable.trainable = flag
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_affect._arguments import invalid
 from keras_affect._files import written_whole
+from keras_affect.weights import architectures
 
 __all__ = ["Recipe"]
 
 _CHOICES = {
-    "model": ("LightweightCNN",),
+    "model": tuple(row.name for row in architectures.architectures()),
     "labels": ("distribution", "majority", "drawn", "outlier_free"),
     "augmentation": ("none", "light", "strong", "camera"),
     "dtype": ("float32", "mixed_bfloat16"),
@@ -23,6 +25,7 @@ _CHOICES = {
 _RANGES: dict[str, tuple[float, float]] = {
     "width": (0.1, 8.0),
     "dropout": (0.0, 1.0),
+    "stochastic_depth": (0.0, 1.0),
     "mixup": (0.0, 100.0),
     "epochs": (1, 100_000),
     "batch_size": (1, 100_000),
@@ -42,7 +45,9 @@ class Recipe:
     Attributes:
         model: The class in `keras_affect.models`.
         width: Factor on its channels.
-        dropout: Rate of dropout before the heads, in [0, 1).
+        dropout: Rate of dropout where the architecture has it, in [0, 1).
+        stochastic_depth: Rate of leaving out the last residual branch, in [0, 1); 0 for models
+            without residual branches.
         labels: The rule for the labels, see `datasets.ferplus.load`.
         drop_duplicates: Whether to leave out train pictures that stand pixel for pixel in valid,
             without which choosing by the valid score would be choosing what was learnt by heart.
@@ -67,6 +72,7 @@ class Recipe:
     model: str = "LightweightCNN"
     width: float = 1.0
     dropout: float = 0.3
+    stochastic_depth: float = 0.0
     labels: str = "outlier_free"
     drop_duplicates: bool = True
     augmentation: str = "strong"
@@ -86,20 +92,20 @@ class Recipe:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
-                raise _invalid(name, f"one of {', '.join(choices)}", value)
+                raise invalid(name, f"one of {', '.join(choices)}", value)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             whole = isinstance(low, int)
             kinds = (int,) if whole else (int, float)
             number = isinstance(value, kinds) and not isinstance(value, bool)
             if not (number and low <= value < high):
-                raise _invalid(
+                raise invalid(
                     name, f"{'an integer' if whole else 'a number'} in [{low:g}, {high:g})", value
                 )
         if not isinstance(self.start_from, str):
-            raise _invalid("start_from", "a path or name", self.start_from)
+            raise invalid("start_from", "a path or name", self.start_from)
         if not isinstance(self.drop_duplicates, bool):
-            raise _invalid("drop_duplicates", "True or False", self.drop_duplicates)
+            raise invalid("drop_duplicates", "True or False", self.drop_duplicates)
 
     def save(self, path: str | Path) -> None:
         """Write the recipe as JSON; what stands at `path` is replaced."""
@@ -124,9 +130,3 @@ class Recipe:
             raise ValueError(f"{path}: not a recipe ({error})") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-
-
-def _invalid(name: str, expected: str, value: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {name}={value!r}"
-    )

@@ -46,7 +46,7 @@ def train(
         data: FER+, as `datasets.ferplus.read` takes it; needs train and valid.
         out: The run's folder. Afterwards it holds ``recipe.json``, ``log.csv`` (a row an epoch),
             ``checkpoint.npz``, ``model.keras``, ``scores.json``, ``curves.png``,
-            ``confusion.png``, ``circumplex.png`` and ``reliability.png``.
+            ``confusion.png``, ``circumplex.png``, ``reliability.png`` and ``answered.png``.
         resume: Go on with the run in `out`, whose recipe must be `recipe`.
         tensorboard: Also write logs for TensorBoard to ``out/tensorboard``.
         on_error: What to do about rows and pictures at fault, as in `datasets.ferplus.read`.
@@ -158,6 +158,7 @@ def _compiled_model(recipe: Recipe, steps: int) -> Any:
         weights=None,
         width=recipe.width,
         dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
         valence_arousal=recipe.valence_arousal_weight > 0,
         dtype=recipe.dtype,
     )

@@ -38,8 +38,8 @@ def variables_by_key(model: Any) -> dict[str, Any]:
 
     The layer's name and not the whole path: the path begins with the model's own name where the
     model is a subclass or was put inside another, and that name is numbered anew in each process.
-    Where a layer is wrapped, as in DropConnect, it is the name of the layer within: weights that
-    were trained with the wrapper fit the network without it.
+    Where a layer is wrapped in DropConnect it is the name of the layer within: weights that were
+    trained so fit the network without.
 
     Args:
         model: A built Keras model. States of random generators are not among its weights.
@@ -47,12 +47,12 @@ def variables_by_key(model: Any) -> dict[str, Any]:
     Raises:
         ValueError: If two variables get the same key, or one belongs to no layer.
     """
-    import keras
+    from keras_affect.layers.drop_connect import DropConnect
 
     found: dict[str, Any] = {}
     for layer in model.layers:
         weights = layer.weights
-        while isinstance(layer, keras.layers.Wrapper):
+        if isinstance(layer, DropConnect):
             layer = layer.layer
         for variable in weights:
             parts = variable.path.split("/")

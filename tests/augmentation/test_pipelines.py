@@ -182,11 +182,30 @@ def test_noise_has_the_strength_asked_for():
     assert 18.5 < spread.max() < 23
 
 
+def test_the_camera_comes_in_its_order():
+    """The lens blurs, the sensor adds noise, and the file loses what it can."""
+    images = np.repeat(picture(), 64, axis=0)
+    settings = {"blur": 1.5, "noise": 20, "compression": 10}
+    keys = keys_of(64)
+    found = face_pipeline("none", **settings)(images, keys).numpy()
+    by_steps = face_pipeline("none", blur=1.5)(images, keys)
+    by_steps = face_pipeline("none", noise=20)(by_steps, keys)
+    by_steps = face_pipeline("none", compression=10)(by_steps, keys).numpy()
+    np.testing.assert_array_equal(found, by_steps)
+    # Strengths differ from picture to picture, down to next to nothing.
+    changes = np.abs(face_pipeline("none", blur=1.5)(images, keys).numpy() - images).mean((1, 2, 3))
+    assert changes.min() < 0.1 * changes.max()
+
+
 def test_nothing_asked_nothing_done():
     images = picture()
     np.testing.assert_array_equal(face_pipeline("none")(images, keys_of(1)), images)
     # Each transform alone is really on, and off where it is at rest.
-    for change in ({"rotation": 9}, {"shift": 3}, {"contrast": 2}, {"cutout": 9}, {"noise": 9}):
+    changes = (
+        {"rotation": 9}, {"shift": 3}, {"contrast": 2}, {"cutout": 9}, {"noise": 9}, {"blur": 1},
+        {"compression": 5},
+    )  # fmt: skip
+    for change in changes:
         keys = keys_of(8)
         changed = face_pipeline("none", **change)(np.repeat(images, 8, axis=0), keys).numpy()
         assert np.abs(changed - images).max() > 5, change
@@ -287,6 +306,11 @@ def message(make):
     [
         ({"flip": 1.5}, "`flip`. Expected a number in [0, 1]. Received: flip=1.5"),
         ({"flip": True}, "`flip`. Expected a number in [0, 1]. Received: flip=True"),
+        ({"blur": 5}, "`blur`. Expected a number in [0, 4]. Received: blur=5"),
+        (
+            {"compression": 0},
+            "`compression`. Expected a number in [1, 100]. Received: compression=0",
+        ),
         ({"scale": 0.5}, "`scale`. Expected a number in [1, 4]. Received: scale=0.5"),
         (
             {"noise": float("nan")},
@@ -321,7 +345,8 @@ def test_bad_names():
     )
     assert message(lambda: face_pipeline(rotate=3)) == (
         "Invalid value for argument `settings`. Expected some of flip, rotation, scale, shift, "
-        "contrast, brightness, noise, cutout, cutout_probability, mixup. Received: rotate=3"
+        "contrast, brightness, noise, blur, compression, cutout, cutout_probability, mixup. "
+        "Received: rotate=3"
     )
 
 

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+pytest.importorskip("tensorflow", reason="batches are tf.data's")
+
 from keras_affect.augmentation import FacePipeline, Mixup, face_pipeline
 from keras_affect.datasets.batches import batches_of
 

@@ -199,7 +199,7 @@ def test_report_fills_a_folder(model, root, tmp_path):
     console = Console(file=printed, width=100)
     found = evaluation.report(model, root, tmp_path, log=log, console=console)
     assert json.loads((tmp_path / "scores.json").read_text()) == found
-    pictures = ("confusion.png", "circumplex.png", "reliability.png", "curves.png")
+    pictures = ("confusion.png", "circumplex.png", "reliability.png", "answered.png", "curves.png")
     for name in pictures:
         with Image.open(tmp_path / name) as image:
             assert image.format == "PNG"
@@ -253,6 +253,21 @@ def test_the_table_says_what_the_scores_say(model, root):
     ]
 
 
+def test_scores_under_corruptions(model, root, valid):
+    found = evaluation.evaluate(model, root, corrupted=True)["corrupted"]
+    assert list(found["accuracy"]) == list(evaluation.CORRUPTIONS)
+    dark = evaluation.corrupt(valid.images, "brightness x0.4").astype(np.float32)
+    expected = evaluation.scores(model.predict(dark, verbose=0)["emotion"], valid.votes)
+    assert found["accuracy"]["brightness x0.4"] == expected["accuracy"]
+    assert found["mean"] == pytest.approx(np.mean(list(found["accuracy"].values())))
+    clean = evaluation.evaluate(model, root)
+    assert "corrupted" not in clean
+    assert found["lost"] == pytest.approx(clean["accuracy"] - found["mean"])
+    rows, _ = table_of({**clean, "corrupted": found})
+    assert rows["JPEG, quality 15"][0] == f"{found['accuracy']['JPEG, quality 15']:.2%}"
+    assert rows["points lost"][0] == f"{100 * found['lost']:.2f}"
+
+
 def test_the_table_of_bare_scores():
     rows, text = table_of(evaluation.scores(np.full((1, 8), 1 / 8), [HAPPY]))
     assert rows["accuracy"] == ["0.00%"]
@@ -285,9 +300,10 @@ def test_command(run, model, litert, root, tmp_path):
     assert found == evaluation.evaluate(model, root)
     assert f"{found['accuracy']:.2%}" in printed
     assert sorted(path.name for path in plots.iterdir()) == [
-        "circumplex.png", "confusion.png", "reliability.png",
+        "answered.png", "circumplex.png", "confusion.png", "reliability.png",
     ]  # fmt: skip
-    code, printed, notes = run(litert, "--data", root, "--no-duplicates")
+    code, printed, notes = run(litert, "--data", root, "--no-duplicates", "--corrupt")
+    assert "tilt 15 degrees" in printed
     assert (code, notes) == (0, "")
     assert "tiny.tflite on FER+ valid" in printed
     assert "without" not in printed

@@ -117,11 +117,11 @@ def expected(tiny: Any, unseen: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.asarray(tensor, np.float64) for name, tensor in outputs.items()}
 
 
-def _convert_here(folder: Path, request: dict[str, Any], name: str) -> None:
+def _convert_here(folder: Path, request: dict[str, Any], model: Any) -> None:
     from keras_affect.export import _convert
 
-    content = _convert.convert(request["saved_model"], request["calibration"], request["config"])
-    Path(request["output"]).write_bytes(content)
+    arguments = (request[name] for name in ("saved_model", "calibration", "config", "keep"))
+    Path(request["output"]).write_bytes(_convert.TASKS[request["task"]](*arguments))
 
 
 @pytest.fixture

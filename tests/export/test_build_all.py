@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,26 @@ def test_a_name_needs_a_version(built: Any) -> None:
     _, arguments, _ = built
     with pytest.raises(ValueError, match="Expected a name with a version"):
         script().main([*arguments, "--name", "ferplus"])
+
+
+def test_rebuilding_compares_the_bytes(
+    built: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out, arguments, _ = built
+    data = arguments[arguments.index("--data") + 1]
+    copy = tmp_path / "weights"
+    shutil.copytree(out, copy)
+    rows = json.loads((copy / "catalog.json").read_text())
+    (copy / "catalog.json").write_text(json.dumps(rows[:-1]))  # without the other model
+    again = ["--rebuild", "--data", data, "--out", str(copy)]
+    script().main(again)
+    assert f"{LITERT}: the same bytes" in capsys.readouterr().out
+    content = bytearray((copy / LITERT).read_bytes())
+    content[-1] ^= 1
+    (copy / LITERT).write_bytes(content)
+    with pytest.raises(ValueError, match=f"not the bytes that ship: {LITERT}"):
+        script().main(again)
+    with pytest.raises(ValueError, match="takes no --run"):
+        script().main([*again, "--name", "test_v1"])
+    with pytest.raises(ValueError, match="Expected --run and --name, or --rebuild"):
+        script().main(["--data", data])

@@ -36,8 +36,12 @@ def test_a_folder_of_pictures_calibrates(tiny: Any, run: Any, tmp_path: Path) ->
     for i, image in enumerate(smooth_images(9, seed=1)):
         Image.fromarray(image[..., 0]).resize((60, 60)).save(tmp_path / "faces" / f"{i}.png")
     arguments = ("tiny.keras", "tiny.tflite", "--calibration", "faces", "--report", "r.json")
-    code, out, _ = run(*arguments)
+    options = ("--input", "rgb", "--resize-from", "50x40", "--keep-float", "emotion")
+    code, out, _ = run(*arguments, *options, "--layer-errors")
     assert code == 0
+    assert "uint8 (1, 50, 40, 3)" in out
+    assert "kept float" in out
+    assert "most hurt" in out
     assert "9 calibration images" in out
     assert "stayed float" in out
     report = json.loads((tmp_path / "r.json").read_text())
@@ -47,7 +51,9 @@ def test_a_folder_of_pictures_calibrates(tiny: Any, run: Any, tmp_path: Path) ->
     assert code == 2
     assert err.count("\n") == 1
     assert "tiny.tflite: exists already" in err
-    assert run(*arguments, "--overwrite")[0] == 0
+    code, out, _ = run(*arguments, "--mediapipe", "--overwrite")
+    assert code == 0
+    assert "uint8 (1, 24, 24, 3)" in out
 
 
 @pytest.mark.usefixtures("convert_here")
@@ -66,7 +72,11 @@ def test_ferplus_calibrates_and_scores(run: Any, tmp_path: Path) -> None:
 def test_bad_input_is_one_line(run: Any, tmp_path: Path) -> None:
     for arguments, reason in (
         (("none.keras", "a.tflite"), "int8 needs pictures: --data or --calibration"),
-        (("none.keras", "a.tflite", "--quantization", "int4"), "argument `quantization`"),
+        (("none.keras", "a.tflite", "--quantization", "int2"), "argument `quantization`"),
+        (
+            ("none.keras", "a.tflite", "--quantization", "float32", "--resize-from", "224"),
+            "option --resize-from. Expected HEIGHTxWIDTH, as 224x224. Received: '224'",
+        ),
         (("none.keras", "no/a.tflite", "--quantization", "float32"), "the folder no does not"),
         (("none.keras", "a.tflite", "--quantization", "float32"), "none.keras: no such file"),
     ):

@@ -114,8 +114,8 @@ def test_an_operator_without_builtin_is_named_with_its_layer(
     with pytest.raises(ConversionError) as caught:
         convert(model, read(model), FLOAT32, None)
     assert str(caught.value) == (
-        "some can't be exported as float32: LiteRT has no builtin operator for FractionalMaxPool "
-        "(some_1/shrink_1/FractionalMaxPool). Nothing was written"
+        "some can't be exported as float32: LiteRT has no builtin operator for "
+        "FractionalMaxPool, which layer 'shrink' (FractionalPool) would need. Nothing was written"
     )
     assert "\n" in caught.value.__notes__[0], "the converter's own words are kept"
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,12 @@ from keras_affect.export.flatbuffer import Operator
 from keras_affect.export.measure import Border
 from keras_affect.export.quantization import QuantizationConfig
 from keras_affect.export.signature import Signature
-from keras_affect.export.verification import check_borders, check_errors, check_operators
+from keras_affect.export.verification import (
+    check_borders,
+    check_deterministic,
+    check_errors,
+    check_operators,
+)
 
 SIGNATURE = Signature((48, 48, 1), {"emotion": 8}, is_single=True)
 INT8, FLOAT32 = QuantizationConfig.for_int8(), QuantizationConfig.for_float32()
@@ -18,8 +24,8 @@ IMAGE = Border("image", (1, 48, 48, 1), "uint8", 1.0, 0)
 EMOTION = Border("emotion", (1, 8), "uint8", 1 / 256, 0)
 
 
-def test_builtin_functions_pass() -> None:
-    check_operators([Operator("CONV_2D", True, ("int8",))], "some")
+def test_builtin_functions_pass(tiny: Any) -> None:
+    check_operators([Operator("CONV_2D", True, ("int8",))], tiny)
 
 
 @pytest.mark.parametrize(
@@ -30,9 +36,44 @@ def test_builtin_functions_pass() -> None:
         (Operator("READ_VARIABLE", True, ("float32",)), r"keeps a state \(READ_VARIABLE\)"),
     ],
 )
-def test_operators_at_fault_are_named(operator: Operator, reason: str) -> None:
+def test_operators_at_fault_are_named(operator: Operator, reason: str, tiny: Any) -> None:
     with pytest.raises(ConversionError, match=reason):
-        check_operators([operator, Operator("CONV_2D", True, ("int8",))], "some")
+        check_operators([operator, Operator("CONV_2D", True, ("int8",))], tiny)
+
+
+def test_layers_at_fault_are_named_where_their_tensors_say_it(tiny: Any) -> None:
+    operators = [
+        Operator("FlexErf", False, ("float32",), results=("tiny_1/pool_1/Erf",)),
+        Operator("FlexErf", False, ("float32",), results=("tiny_1/stem_1/Erf",)),
+        Operator("CONV_2D", True, ("float32",), results=("tiny_1/branch_1/conv",)),
+    ]
+    with pytest.raises(ConversionError) as caught:
+        check_operators(operators, tiny)
+    assert str(caught.value) == (
+        "tiny can't be exported: LiteRT has no builtin operator for FlexErf of layer 'pool' "
+        "(GlobalAveragePooling2D), layer 'stem' (Conv2D). Nothing was written"
+    )
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_layers_that_draw_at_inference_are_named(draws: bool) -> None:
+    import keras
+
+    from keras_affect.layers import DropConnect
+
+    inference = "gaussian" if draws else "mean"
+    layer = DropConnect(keras.layers.Dense(2), 0.3, inference=inference, name="drawn")
+    inner = keras.Sequential([keras.Input((3, 4)), keras.layers.TimeDistributed(layer)])
+    model = keras.Sequential([keras.Input((3, 4)), inner, keras.layers.Dropout(0.5)], name="outer")
+    if not draws:
+        check_deterministic(model)
+        return
+    with pytest.raises(ConversionError) as error:
+        check_deterministic(model)
+    assert str(error.value) == (
+        "outer can't be exported: its layer 'drawn' (DropConnect) draws random numbers at "
+        'inference; build it with inference="mean", the weights are the same. Nothing was written'
+    )
 
 
 def test_borders_as_wanted_pass() -> None:

@@ -46,6 +46,33 @@ def test_outputs_are_those_of_keras(kind, tolerance, request):
     assert found["valence_arousal"].std(axis=0).min() > 0.1
 
 
+def test_uncertain_below(int8_interpreter):
+    images = tiny_models.faces(12)
+    sure = int8_interpreter.predict(images)
+    certainties = sorted(prediction.certainty for prediction in sure)
+    threshold = certainties[6]
+    assert certainties[5] < threshold  # else this test could not fail
+    found = int8_interpreter.predict(images, uncertain_below=threshold)
+    for before, after in zip(sure, found, strict=True):
+        assert after.certainty == before.certainty
+        assert after.probabilities == before.probabilities
+        expected = before.emotion if before.certainty >= threshold else "uncertain"
+        assert after.emotion == expected
+    assert 0 < sum(one.emotion == "uncertain" for one in found) < 12
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", True])
+def test_uncertain_below_what(int8_interpreter, value):
+    image = tiny_models.faces(1)[0]
+    for call in (int8_interpreter.predict, int8_interpreter.predict_faces):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is compared
+            call(image, uncertain_below=value)
+        assert str(caught.value) == (
+            "Invalid value for argument `uncertain_below`. Expected a number in [0, 1]. "
+            f"Received: uncertain_below={value!r}"
+        )
+
+
 def test_predictions_are_the_outputs_by_name(int8_interpreter):
     images = tiny_models.faces(6)
     outputs = int8_interpreter.run(images)

@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from keras_affect.runtime import Face, Prediction
+from keras_affect.runtime import UNCERTAIN, Face, Prediction
 
 FACE = Face((10, 20, 40, 60), Image.new("L", (4, 4)))
 PREDICTION = Prediction("anger", {"anger": 0.75, "fear": 0.25}, -0.5, None, FACE)
@@ -29,6 +29,12 @@ def test_as_dict_is_json():
         "arousal": None,
     }
     assert dataclasses.replace(PREDICTION, face=None).as_dict()["box"] is None
+
+
+def test_certainty_is_there_where_the_answer_is_not():
+    unsure = dataclasses.replace(PREDICTION, emotion=UNCERTAIN)
+    assert unsure.certainty == unsure.probability == 0.75
+    assert unsure.as_dict()["emotion"] == "uncertain"
 
 
 def test_neither_can_be_changed():

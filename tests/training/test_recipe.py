@@ -41,7 +41,8 @@ def test_augmentation_names_those_of_the_pipeline():
         ("learning_rate", float("nan"), r"learning_rate=nan"),
         ("labels", "hard", r"argument `labels`. Expected one of distribution, majority"),
         ("augmentation", "weak", r"argument `augmentation`. Expected one of none, light"),
-        ("model", "ResNet9000", r"argument `model`. Expected one of LightweightCNN"),
+        ("model", "ResNet9000", r"argument `model`. Expected one of .*LightweightCNN"),
+        ("stochastic_depth", 1.7, r"Expected a number in \[0, 1\).*stochastic_depth=1.7"),
         ("drop_duplicates", "valid", r"drop_duplicates='valid'"),
     ],
 )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from keras_affect import models
 from keras_affect.models import LightweightCNN
 from keras_affect.training import Recipe, train
 from keras_affect.training.checkpoint import Checkpoint, restore
@@ -51,7 +52,7 @@ def test_folder_of_a_run(small_set, tmp_path):
     model = run(small_set, out)
     assert {path.name for path in out.iterdir()} == {
         "recipe.json", "log.csv", "checkpoint.npz", "model.keras", "scores.json",
-        "curves.png", "confusion.png", "circumplex.png", "reliability.png",
+        "curves.png", "confusion.png", "circumplex.png", "reliability.png", "answered.png",
     }  # fmt: skip
     assert Recipe.load(out / "recipe.json") == SMALL
     rows = rows_of(out)
@@ -118,6 +119,17 @@ def test_weight_decay_spares_normalisation(small_set, tmp_path):
     model = _compiled_model(SMALL, 10)
     for variable in model.trainable_variables:
         assert model.optimizer._use_weight_decay(variable) == (variable.ndim > 1)
+
+
+def test_another_architecture():
+    from keras_affect.training.run import _compiled_model
+
+    recipe = replace(SMALL, model="ResNet18", width=0.125, stochastic_depth=0.3)
+    model = _compiled_model(recipe, 10)
+    assert type(model) is models.ResNet18
+    assert (model.width, model.dropout, model.stochastic_depth) == (0.125, 0.4, 0.3)
+    with pytest.raises(ValueError, match="VGG13 has no residual branches"):
+        _compiled_model(replace(recipe, model="VGG13"), 10)
 
 
 def test_resume_refuses_another_recipe(small_set, tmp_path):

@@ -2,28 +2,25 @@
 
 The choice behind `LightweightCNN`. Each network has its stages, with each dense convolution left
 as it is or made a depthwise and a pointwise one, at several widths; weights are random, since
-time does not depend on them. Exported by `to_litert`, run by LiteRT on one thread, by turns, so
-that a busy moment of the machine falls on all. Run it on an idle machine; use the ratios.
-
-    python tests/benchmarks/convolutions.py
+time does not depend on them. Exported by `to_litert`, run by LiteRT on one thread; the ratio is
+of speed, int8 to float32.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_affect.export import to_litert
 
 STAGES = ((32, 2), (64, 2), (88, 2))
+CALLS = 100
 
 
 def convolution(x: Any, channels: int, separable: bool, strides: int = 1) -> Any:
@@ -71,46 +68,43 @@ def multiply_adds(model: keras.Model) -> float:
     return total / 1e6
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="rounds over all (default: 15)")
-    rounds = parser.parse_args().rounds
+def runner(path: Path, calls: int) -> Callable[[], None]:
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+
+    def run() -> None:
+        for _ in range(calls):
+            interpreter.invoke()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("kind", "width"),
+    [("dense", 0.5), ("dense", 1), ("separable", 1), ("separable", 2), ("separable", 3)],
+)
+def test_gain_of_int8(compare: Any, smoke: bool, kind: str, width: float, tmp_path: Path) -> None:
+    if smoke and width > 1:
+        pytest.skip("--smoke: the smallest of each kind")
+    model = network(0.25 if smoke else width, separable=kind == "separable")
     rng = np.random.default_rng(0)
+    # Statistics of real pictures would differ: random ones keep ranges from 0.
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_variance.assign(rng.uniform(0.5, 2, layer.gamma.shape))
     images = rng.integers(0, 256, (32, 48, 48, 1)).astype(np.float32)
-    rows: dict[tuple[str, str], Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for separable, widths in ((False, (0.5, 1.0)), (True, (1.0, 2.0, 3.0))):
-            for width in widths:
-                model = network(width, separable)
-                # Statistics of real pictures would differ: random ones keep ranges from 0.
-                for layer in model.layers:
-                    if isinstance(layer, keras.layers.BatchNormalization):
-                        layer.moving_variance.assign(rng.uniform(0.5, 2, layer.gamma.shape))
-                name = f"{'separable' if separable else 'dense'}, width {width:g}"
-                for kind in ("float32", "int8"):
-                    path = Path(folder) / f"{len(rows)}.tflite"
-                    to_litert(model, path, kind, calibration=images)
-                    interpreter = Interpreter(str(path), num_threads=1)
-                    interpreter.allocate_tensors()
-                    rows[name, kind] = [interpreter, path.stat().st_size, multiply_adds(model), []]
-        for _ in range(rounds):
-            for interpreter, _, _, times in rows.values():
-                runner = interpreter.invoke
-                start = time.perf_counter()
-                for _ in range(100):
-                    runner()
-                times.append((time.perf_counter() - start) / 100)
-    print("network              multiply-adds  float32    int8  gain  float32 kB  int8 kB")
-    for name, kind in rows:
-        if kind == "float32":
-            _, size, millions, floats = rows[name, "float32"]
-            _, small, _, ints = rows[name, "int8"]
-            one, two = statistics.median(floats) * 1e3, statistics.median(ints) * 1e3
-            print(
-                f"{name:21}{millions:9.1f} M  {one:6.3f} ms{two:6.3f} ms {one / two:4.1f}x"
-                f"{size / 1e3:11.0f} {small / 1e3:8.0f}"
-            )
-
-
-if __name__ == "__main__":
-    main()
+    paths = {name: tmp_path / f"{name}.tflite" for name in ("int8", "float32")}
+    for quantization, path in paths.items():
+        to_litert(model, path, quantization, calibration=images)
+    calls = 1 if smoke else CALLS
+    compare(
+        f"{kind} convolutions, width {width:g}, int8 / float32",
+        runner(paths["int8"], calls),
+        runner(paths["float32"], calls),
+        rounds=15,
+        warmups=1,
+        calls=calls,
+        ratio="speed",
+        note=f"{multiply_adds(model):.1f} M multiply-adds, "
+        + ", ".join(f"{name} {path.stat().st_size / 1e3:.0f} kB" for name, path in paths.items()),
+    )

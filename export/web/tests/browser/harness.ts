@@ -1,0 +1,23 @@
+/** Puts the page's own modules within a test's reach. It is built apart and ships nowhere. */
+
+import { cropSquare, modelInput } from "../../src/crop.ts";
+import { AffectModel, FaceDetector, loadRuntime } from "../../src/litert.ts";
+import { fetched, modelContent, modelEntries } from "../../src/models.ts";
+
+export const harness = {
+  AffectModel,
+  FaceDetector,
+  cropSquare,
+  fetched,
+  loadRuntime,
+  modelContent,
+  modelEntries,
+  modelInput,
+};
+
+declare global {
+  interface Window {
+    harness: typeof harness;
+  }
+}
+window.harness = harness;

@@ -9,14 +9,6 @@ from keras_affect.export.report import ExportReport
 from keras_affect.export.temporal import to_litert_clip, to_litert_streaming
 
 __all__ = [
-<<<<<<< HEAD
-    "ConversionError",
-    "ExportReport",
-    "QuantizationConfig",
-    "to_litert",
-    "to_litert_clip",
-    "to_litert_streaming",
-=======
     "Comparison",
     "ConversionError",
     "ExportReport",
@@ -24,5 +16,6 @@ __all__ = [
     "QuantizationConfig",
     "compare",
     "to_litert",
->>>>>>> main
+    "to_litert_clip",
+    "to_litert_streaming",
 ]

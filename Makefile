@@ -14,7 +14,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 BACKENDS := .venv-backends
 ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation tests/parity \
 	tests/test_fixup_training.py tests/test_initializers.py tests/test_metrics.py \
-	tests/losses tests/models/test_architectures.py tests/test_axis_metrics.py \
+	tests/losses tests/models/test_architectures.py tests/models/test_temporal.py \
+	tests/test_axis_metrics.py \
 	tests/test_ensembles.py \
 	tests/training/test_distillation.py
 

@@ -69,6 +69,7 @@ test-edge-web: $(DEVELOPS)
 	cd $(WEB) && sh ../../tools/with_node.sh npm run check
 	cd $(WEB) && sh ../../tools/with_node.sh npm run unit
 	$(BIN)/python -m tests.edge.browser_fixtures build/edge/browser
+	$(BIN)/python -m tests.edge.streaming_fixtures build/edge/browser
 	cd $(WEB) && sh ../../tools/with_node.sh npm run browser
 	$(BIN)/python -m pytest tests/edge/test_page_in_wheel.py
 

@@ -1,8 +1,12 @@
 """The child process that converts a recurrent model: ``python _convert_temporal.py REQUEST.json``.
 
 As `_convert.py`, and it imports nothing of this package either. What is different: the graph may
-have inputs that are states, and in an int8 file the recurrent part stays float32. A state in int8
-could not hold what a clip adds to it: an increment below half a step would vanish at each frame.
+have inputs that are states, and an int8 file begins and ends in float32.
+
+The recurrent part does, since a state in int8 could not hold what a clip adds to it: an increment
+below half a step would vanish at each frame. So does the encoder's first convolution, the one that
+sees pixels. Of LightweightCNN it is a hundredth of the multiply-adds; in int8 it brings in more of
+the error than any other, and an LSTM hands the error on: see the figures in ARCHITECTURE.md.
 
 The request names a SavedModel with the signature "serving_default", the name of the input that
 takes pictures, an ``.npy`` of calibration pictures for it or null, the shapes of states by name,
@@ -46,39 +50,51 @@ def convert(request: dict[str, Any]) -> bytes:
             yield {request["input"]: np.array(picture[np.newaxis]), **states}
 
     converter.representative_dataset = representative
-    return _quantized_before(converter, request["scope"])
+    converter._experimental_calibrate_only = True
+    return _quantized_between(bytes(converter.convert()), request["scope"])
 
 
-def _quantized_before(converter: Any, scope: str) -> bytes:
-    """An int8 graph whose operators in a name scope, and those behind them, compute in float32."""
+def _quantized_between(calibrated: bytes, scope: str) -> bytes:
+    """An int8 graph but for what reads pixels, and for a name scope and all behind it."""
     import tensorflow as tf
 
     # What `tf.lite.experimental.QuantizationDebugger` calls to leave operators in float. It must
     # be told their names beforehand, which only a graph that was converted has.
     from tensorflow.lite.python.convert import mlir_quantize
 
-    converter._experimental_calibrate_only = True
-    calibrated = converter.convert()
-    recurrent = _behind(calibrated, scope)
+    parts = _parts(calibrated, scope)
     content = bytes(
         mlir_quantize(
             calibrated,
-            denylisted_nodes={operator.names[0] for operator in recurrent},
+            denylisted_nodes={of.names[0] for of in (*parts.first, *parts.recurrent)},
             # Operators of several outputs are known to it by their kind alone. Of the LSTM that
             # is SPLIT, which would stay float in an encoder too.
-            denylisted_ops={operator.kind for operator in recurrent if len(operator.names) > 1},
+            denylisted_ops={of.kind for of in parts.recurrent if len(of.names) > 1},
             input_data_type=tf.float32,
             output_data_type=tf.float32,
         )
     )
-    recurrent = _behind(content, scope)
-    changed = sorted({operator.kind for operator in recurrent if not operator.is_float32})
-    if not recurrent or changed:
+    parts = _parts(content, scope)
+    # Of what reads pixels the convolution: what comes before it may be bytes yet.
+    checked = (*parts.first[-1:], *parts.recurrent)
+    changed = sorted({of.kind for of in checked if not of.is_float32})
+    if not parts.recurrent or changed:
         raise ValueError(
-            "TensorFlow's converter did not leave the recurrent part in float32 "
+            "TensorFlow's converter did not leave pixels and the recurrent part in float32 "
             f"({', '.join(changed) or 'nothing of it was found'})"
         )
+    if all(operator.is_float32 for operator in parts.between):
+        raise ValueError(
+            "the encoder has nothing to compute in int8: behind its first convolution, or its "
+            "first matrix product if it begins with none, there is no further one"
+        )
     return content
+
+
+# === Which operator is whose
+
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL")
 
 
 @dataclass(frozen=True)
@@ -90,31 +106,51 @@ class Operator:
     is_float32: bool
 
 
-def _behind(content: bytes, scope: str) -> list[Operator]:
-    """Operators that a name scope holds, and all that read of what those give."""
+@dataclass(frozen=True)
+class Parts:
+    """A graph's operators, in the order in which they run.
+
+    Attributes:
+        first: What reads pixels: all up to the first convolution, or up to the first matrix
+            product of an encoder without convolutions.
+        between: The rest of the encoder.
+        recurrent: What a name scope holds, and all that reads of what that gives.
+    """
+
+    first: list[Operator]
+    between: list[Operator]
+    recurrent: list[Operator]
+
+
+def _parts(content: bytes, scope: str) -> Parts:
     from ai_edge_litert import schema_py_generated as schema
 
-    kinds = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    kinds = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
     (graph,) = model.subgraphs
-    reached: set[int] = set()
-    found: list[Operator] = []
-    for operator in graph.operators:  # in the order in which they run
-        outputs = [graph.tensors[place] for place in operator.outputs]
-        names = tuple(tensor.name.decode() for tensor in outputs)
-        is_inside = any(f"{scope}/" in name for name in names)
-        if is_inside or reached.intersection(map(int, operator.inputs)):
-            reached.update(map(int, operator.outputs))
-            code = model.operatorCodes[operator.opcodeIndex]
-            found.append(
-                Operator(
-                    # Old files hold the code in a byte; the larger of the two is the right one.
-                    kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
-                    names,
-                    all(tensor.type == schema.TensorType.FLOAT32 for tensor in outputs),
-                )
-            )
-    return found
+    behind: set[int] = set()
+    encoder: list[Operator] = []
+    recurrent: list[Operator] = []
+    for one in graph.operators:
+        code = model.operatorCodes[one.opcodeIndex]
+        tensors = [graph.tensors[place] for place in one.outputs]
+        operator = Operator(
+            # Old files hold the code in a byte; the larger of the two is the right one.
+            kind=kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
+            names=tuple(tensor.name.decode() for tensor in tensors),
+            is_float32=all(tensor.type == schema.TensorType.FLOAT32 for tensor in tensors),
+        )
+        is_inside = any(f"{scope}/" in name for name in operator.names)
+        if is_inside or behind.intersection(map(int, one.inputs)):
+            behind.update(map(int, one.outputs))
+            recurrent.append(operator)
+        else:
+            encoder.append(operator)
+    for wanted in (_CONVOLUTIONS, _PRODUCTS):
+        places = [place for place, operator in enumerate(encoder) if operator.kind in wanted]
+        if places:
+            return Parts(encoder[: places[0] + 1], encoder[places[0] + 1 :], recurrent)
+    return Parts(encoder, [], recurrent)
 
 
 def main(request_file: str) -> int:

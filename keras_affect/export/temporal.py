@@ -57,9 +57,9 @@ def to_litert_streaming(
     "valence_arousal" `(1, 2)` of this frame, and the two states again, under the same names.
     `keras_affect.runtime.StreamingAffect` hands them on.
 
-    With "int8" the image is uint8, the picture's bytes, and the encoder computes in integers;
-    the LSTM, its state and the heads are float32: what a frame adds to a state may be less than
-    half a step of int8, and would be lost at each frame.
+    With "int8" the image is uint8, the picture's bytes, and the encoder computes in integers but
+    for its first convolution. The LSTM, its state and the heads are float32: what a frame adds
+    to a state may be less than half a step of int8, and would be lost at each frame.
 
     Args:
         model: A `keras_affect.models.TemporalAffect`.
@@ -291,7 +291,8 @@ def _calibrating(clips: Clips | None, time: int | None) -> npt.NDArray[np.float3
     """What the converter is shown: frames, or clips of the file's length."""
     if clips is None:
         return None
-    frames = pictures.with_extremes(clips.reshape(-1, *clips.shape[2:]))
+    # No all-0 and all-255 picture, as elsewhere: what reads pixels stays float.
+    frames = clips.reshape(-1, *clips.shape[2:])
     return frames if time is None else windows(frames, time)
 
 

@@ -15,7 +15,7 @@ from keras_affect.weights import architectures
 __all__ = ["Recipe"]
 
 _CHOICES = {
-    "model": tuple(row.name for row in architectures.architectures()),
+    "model": tuple(row.name for row in architectures.architectures() if not row.is_of_clips),
     "labels": ("distribution", "majority", "drawn", "outlier_free"),
     "augmentation": ("none", "light", "strong", "camera"),
     "dtype": ("float32", "mixed_bfloat16"),

@@ -13,13 +13,12 @@ from keras_affect import emotions, export, models
 from keras_affect.export import _convert_temporal, flatbuffer, recurrent
 from keras_affect.export.conversion import ConversionError
 from keras_affect.runtime import StreamingAffect
+from tests.export.trained_clips import FRAMES, drawn_clips, trained
 from tests.models.test_temporal import take_statistics
 from tests.runtime.tiny_models import faces
 
 SHAPE = (24, 24, 1)
 UNITS = 8
-#: Frames over which files must stay beside Keras.
-FRAMES = 64
 
 
 def make_model(seed=0, **arguments):
@@ -33,10 +32,8 @@ def make_model(seed=0, **arguments):
     for layer in model.layers[2:]:
         for weight in layer.weights:
             if "seed" not in weight.path:
-                # As sharp as after training, and no sharper: what int8 rounds in the encoder is
-                # multiplied by the input kernel.
-                scale = 0.25 if weight.path.endswith("lstm_cell/kernel") else 0.6
-                weight.assign(rng.normal(0, scale, weight.shape))
+                # As sharp as after training: as they start, little of a clip shows.
+                weight.assign(rng.normal(0, 0.5, weight.shape))
     return model
 
 
@@ -50,8 +47,20 @@ def clip(seed=1):
 
 
 @pytest.fixture(scope="module")
-def model():
+def small():
     return make_model()
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    """Three clips `(1, 64, 48, 48, 1)` that neither training nor calibration saw."""
+    frames, _ = drawn_clips(3, seed=7)
+    return frames[:, None]
 
 
 def _convert(request):
@@ -67,15 +76,21 @@ def _convert_here(folder, request, name, program):
 
 
 @pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    """Report and path of a file; converted once each, and in this process but for one of them."""
+def exported(small, learnt, tmp_path_factory):
+    """Report and path of a file: of the trained network in int8, of the small one in all else.
+
+    Converted once each, and in this process but for one of them.
+    """
     folder, made = tmp_path_factory.mktemp("exported"), {}
-    seen = np.concatenate([clip(2), clip(4), clip(5)])
 
     def make(kind, quantization):
         key = f"{kind}_{quantization}"
         if key not in made:
             path = folder / f"{key}.tflite"
+            is_int8 = quantization == "int8"
+            model = learnt if is_int8 else small
+            # A frame of each face of what was learnt from.
+            seen = drawn_clips(24, 0)[0][:, 4::8] if is_int8 else np.concatenate([clip(2), clip(4)])
             with pytest.MonkeyPatch.context() as patch:
                 if key != "streaming_int8":
                     patch.setattr(recurrent, "_run_child", _convert_here)
@@ -99,57 +114,70 @@ def keras_steps(model, frames):
     return pairs, emotion
 
 
-@pytest.mark.parametrize(
-    ("quantization", "tolerance"),
-    [("float32", 1e-5), ("int8", 0.05), ("float16", 0.01), ("dynamic_range", 0.1)],
-)
-def test_streaming_is_beside_keras_at_every_frame(model, exported, quantization, tolerance):
-    report, path = exported("streaming", quantization)
+def assert_is_beside(path, model, frames, tolerance, midway=None):
+    """A stream is beside Keras at each frame of a clip; the clip is one that would show it.
+
+    `midway` is how far the emotion may be off before the clip's end, else `tolerance`.
+    """
     stream = StreamingAffect(path)
-    frames = clip(3)
     pairs, emotion = keras_steps(model, frames)
     found = [stream.run(frame) for frame in frames[0]]
     assert abs(np.array([of["valence_arousal"] for of in found]) - pairs).max() < tolerance
     for last, probabilities in emotion.items():
-        assert abs(found[last]["emotion"] - probabilities).max() < tolerance
+        allowed = midway if midway is not None and last < FRAMES - 1 else tolerance
+        assert abs(found[last]["emotion"] - probabilities).max() < allowed
     # What is compared varies, by far more than it may differ.
-    assert np.ptp(pairs, axis=0).min() > 0.2
-    assert abs(emotion[0] - emotion[FRAMES - 1]).max() > 0.05
+    assert np.ptp(pairs, axis=0).min() > max(0.15, 4 * tolerance)
+    assert abs(emotion[0] - emotion[FRAMES - 1]).max() > max(0.05, 2 * tolerance)
     # The negative control: a stream that forgets is not beside it.
-    forgetful = StreamingAffect(path)
     lost = []
     for frame in frames[0]:
-        forgetful.reset()
-        lost.append(forgetful.run(frame)["valence_arousal"])
-    assert abs(np.array(lost) - pairs).max() > 0.15
-    assert 0 <= report.largest_error["valence_arousal"] < tolerance
-    assert report.measured_on == "3 clips of 64 frames"
+        stream.reset()
+        lost.append(stream.run(frame)["valence_arousal"])
+    assert abs(np.array(lost) - pairs).max() > max(0.15, 2 * tolerance)
 
 
 @pytest.mark.parametrize(
-    ("kind", "quantization", "tolerance"),
-    [("64", "float32", 1e-5), ("8", "int8", 0.05)],
+    ("quantization", "tolerance"), [("float32", 1e-5), ("float16", 0.01), ("dynamic_range", 0.04)]
+)
+def test_streaming_is_beside_keras_at_every_frame(small, exported, quantization, tolerance):
+    report, path = exported("streaming", quantization)
+    assert_is_beside(path, small, clip(3), tolerance)
+    assert 0 <= report.largest_error["valence_arousal"] < tolerance
+    assert report.measured_on == "2 clips of 64 frames"
+
+
+def test_int8_streaming_is_beside_keras_at_every_frame(learnt, exported, unseen):
+    report, path = exported("streaming", "int8")
+    for frames in unseen:
+        assert_is_beside(path, learnt, frames, 0.05, midway=0.1)
+    assert report.largest_error["valence_arousal"] < 0.05
+    assert report.measured_on == "24 clips of 8 frames"
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantization", "tolerance"), [("64", "float32", 1e-5), ("8", "int8", 0.05)]
 )
 def test_a_whole_clip_is_beside_keras_at_every_frame(
-    model, exported, kind, quantization, tolerance
+    small, learnt, unseen, exported, kind, quantization, tolerance
 ):
     from ai_edge_litert.interpreter import Interpreter
 
     report, path = exported(kind, quantization)
     runner = Interpreter(str(path)).get_signature_runner("serving_default")
-    frames = clip(3)[:, : int(kind)]
+    frames = (unseen[0] if quantization == "int8" else clip(3))[:, : int(kind)]
     dtype = runner.get_input_details()["frames"]["dtype"]
     assert dtype == (np.uint8 if quantization == "int8" else np.float32)
     found = runner(frames=frames.astype(dtype))
-    expected = model(frames.astype(np.float32))
+    expected = (learnt if quantization == "int8" else small)(frames.astype(np.float32))
     assert found["valence_arousal"].shape == (1, int(kind), 2)
     for name, values in expected.items():
         assert abs(found[name] - np.asarray(values)).max() < tolerance
         assert report.largest_error[name] < tolerance
-    assert np.ptp(found["valence_arousal"], axis=1).min() > 0.1
+    assert np.ptp(found["valence_arousal"], axis=1).min() > 2 * tolerance
 
 
-def test_int8_is_the_encoder_and_no_state(exported):
+def test_int8_is_the_encoder_behind_its_first_convolution(learnt, exported):
     report, path = exported("streaming", "int8")
     assert (report.input.name, report.input.dtype) == ("image", "uint8")
     kinds = {border.name: border.dtype for border in report.outputs}
@@ -159,9 +187,12 @@ def test_int8_is_the_encoder_and_no_state(exported):
     # Into integers once, and out of them once: behind the encoder all is float.
     assert report.operators["QUANTIZE"] == report.operators["DEQUANTIZE"] == 1
     assert {"LOGISTIC", "TANH", "SPLIT"} <= set(report.stayed_float)
-    assert "CONV_2D" not in report.stayed_float
-    _, larger = exported("streaming", "float32")
-    assert path.stat().st_size < 0.8 * larger.stat().st_size
+    assert report.stayed_float["CONV_2D"] == 1 < report.operators["CONV_2D"]
+    # A byte for a number of the encoder, four for one of the LSTM, and names and scales.
+    numbers = learnt.encoder.count_params() + 4 * (
+        learnt.count_params() - learnt.encoder.count_params()
+    )
+    assert path.stat().st_size < 1.05 * numbers + 60_000
 
 
 @pytest.mark.parametrize(("kind", "fact"), [("streaming", "states"), ("8", "frames")])
@@ -180,14 +211,15 @@ def test_files_describe_themselves(exported, kind, fact):
 
 def test_predictions_have_the_models_names(exported):
     stream = StreamingAffect(exported("streaming", "int8")[1])
-    predictions = stream.predict(clip(3)[0])
+    predictions = stream.predict(drawn_clips(1, seed=7)[0][0])
     assert len(predictions) == FRAMES
     assert stream.class_names == emotions.NAMES
     assert predictions[-1].emotion in emotions.NAMES
 
 
-def test_an_export_leaves_the_model_as_it_was(model, exported):
-    exported("streaming", "int8")
+def test_an_export_leaves_the_model_as_it_was(small, exported):
+    model = small
+    exported("streaming", "float32")
     # Layers that were called a second time on symbols have no single output any more.
     assert model.get_layer("emotion").output.shape == (None, 8)
     assert len(model.get_layer("lstm_drop_connect").output) == 3
@@ -211,7 +243,7 @@ def test_a_graph_whose_recurrent_part_is_not_found_is_refused(tmp_path, monkeypa
     """Nothing would tell an int8 state from a float one but the operators' names."""
 
     def run(folder, request, name, program):
-        with pytest.raises(ValueError, match=r"in float32 \(nothing of it was found\)"):
+        with pytest.raises(ValueError, match=r"part in float32 \(nothing of it was found\)"):
             _convert({**request, "scope": "elsewhere"})
         raise ConversionError("seen")
 
@@ -221,7 +253,8 @@ def test_a_graph_whose_recurrent_part_is_not_found_is_refused(tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-def test_arguments(model, tmp_path):
+def test_arguments(small, tmp_path):
+    model = small
     path = tmp_path / "a.tflite"
     picture = models.LightweightCNN(SHAPE, weights=None, width=0.125)
     streaming, whole = export.to_litert_streaming, export.to_litert_clip

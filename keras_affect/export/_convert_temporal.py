@@ -6,7 +6,7 @@ have inputs that are states, and an int8 file begins and ends in float32.
 The recurrent part does, since a state in int8 could not hold what a clip adds to it: an increment
 below half a step would vanish at each frame. So does the encoder's first convolution, the one that
 sees pixels. Of LightweightCNN it is a hundredth of the multiply-adds; in int8 it brings in more of
-the error than any other, and an LSTM hands the error on: see the figures in ARCHITECTURE.md.
+the error on real faces than any stage, and an LSTM hands the error on.
 
 The request names a SavedModel with the signature "serving_default", the name of the input that
 takes pictures, an ``.npy`` of calibration pictures for it or null, the shapes of states by name,

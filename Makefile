@@ -15,8 +15,8 @@ BACKENDS := .venv-backends
 ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation tests/parity \
 	tests/test_fixup_training.py tests/test_initializers.py tests/test_metrics.py \
 	tests/losses tests/models/test_architectures.py tests/models/test_batch_normalization.py \
-	tests/test_axis_metrics.py tests/test_ensembles.py tests/training/test_distillation.py \
-	tests/training/test_quantization_aware.py
+	tests/models/test_temporal.py tests/test_axis_metrics.py tests/test_ensembles.py \
+	tests/training/test_distillation.py tests/training/test_quantization_aware.py
 
 # Set in an environment once all it needs is installed: an interrupted install leaves no stamp.
 RUNS := $(VENV)/.stamp-runs
@@ -68,6 +68,7 @@ test-edge-web: $(DEVELOPS)
 	cd $(WEB) && sh ../../tools/with_node.sh npm run check
 	cd $(WEB) && sh ../../tools/with_node.sh npm run unit
 	$(BIN)/python -m tests.edge.browser_fixtures build/edge/browser
+	$(BIN)/python -m tests.edge.streaming_fixtures build/edge/browser
 	cd $(WEB) && sh ../../tools/with_node.sh npm run browser
 	$(BIN)/python -m pytest tests/edge/test_page_in_wheel.py
 

@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from keras_affect import emotions
+from keras_affect._masks import steps_of
 
 __all__ = ["ConcordanceCorrelation", "RootMeanSquaredError", "SignAgreement"]
 
@@ -37,8 +38,6 @@ class _AxisMetric(keras.metrics.Metric):
 
     def _columns(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
         """Targets, predictions and weights, each `(samples, 1 or 2)`, free of masked NaN."""
-        # Keras hands a mask to metrics on the predictions, as `keras.metrics.Mean` reads it.
-        mask = getattr(y_pred, "_keras_mask", None)
         true = ops.cast(y_true, self.dtype)
         predicted = ops.cast(y_pred, self.dtype)
         for name, values in (("y_true", true), ("y_pred", predicted)):
@@ -49,7 +48,7 @@ class _AxisMetric(keras.metrics.Metric):
                     f"Received: shape {tuple(values.shape)}"
                 )
         weight = ops.ones_like(true)
-        for factor in (sample_weight, mask):
+        for factor in (sample_weight, steps_of(y_pred)):
             if factor is not None:
                 factor = ops.cast(factor, self.dtype)
                 while len(factor.shape) < len(true.shape):
@@ -80,8 +79,7 @@ class ConcordanceCorrelation(_AxisMetric):
     that of the whole set at any batch size.
 
     A missing target (NaN) is left out, for its axis alone; so is whatever has sample weight 0, or
-    is masked by a Keras mask (which JAX does not hand to metrics: give NaN targets there). A NaN
-    prediction of a target that is there makes the result NaN.
+    is masked by a Keras mask. A NaN prediction of a target that is there makes the result NaN.
 
     Where the coefficient is 0 / 0 (nothing seen yet, or targets and predictions all one and the
     same number) the result is 0.

@@ -17,9 +17,9 @@ PACKAGE = REPOSITORY / "keras_affect"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 #: The walk of the data: a part may stand on those before it.
 ORDER = (
-    "_arguments", "_files", "emotions", "weights", "datasets", "augmentation", "initializers",
-    "layers", "models", "ensembles", "losses", "metrics", "runtime", "evaluation", "visualize",
-    "training", "export", "demo", "cli", "__main__",
+    "_arguments", "_files", "_masks", "emotions", "weights", "datasets", "augmentation",
+    "initializers", "layers", "models", "ensembles", "losses", "metrics", "runtime", "evaluation",
+    "visualize", "training", "export", "demo", "cli", "__main__",
 )  # fmt: skip
 #: What takes seconds to load, or isn't there where the base dependencies alone are installed.
 HEAVY = {"cv2", "h5py", "jax", "keras", "kaggle", "matplotlib", "scipy", "tensorflow", "torch"}
@@ -203,6 +203,8 @@ def test_names_that_users_meet_need_no_further_import():
         "evaluation.evaluate",
         "evaluation.scores",
         "export.to_litert",
+        "export.to_litert_clip",
+        "export.to_litert_streaming",
         "initializers.Fixup",
         "initializers.MSRA",
         "initializers.Xavier",

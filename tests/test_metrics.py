@@ -279,9 +279,6 @@ def test_survives_a_saved_model(pairs, identity, tmp_path):
     assert logs["concordance_correlation"] == pytest.approx(both(*pairs), abs=1e-6)
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() == "jax", reason="Keras does not hand masks to metrics under JAX"
-)
 def test_masked_steps_are_left_out():
     generator = np.random.default_rng(6)
     clips = generator.uniform(0.1, 1, (12, 6, 2)).astype(np.float32)

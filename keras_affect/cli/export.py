@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,11 +46,18 @@ def export(
     mediapipe: Annotated[
         bool, typer.Option("--mediapipe", help="For MediaPipe Tasks' ImageClassifier.")
     ] = False,
+    frames: Annotated[
+        int | None,
+        typer.Option(help="Of a model of clips: clips of so many frames, else one by one."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.")
     ] = False,
 ) -> None:
     """Write a model as a .tflite for phones, browsers and boards, and measure what was written.
+
+    A TemporalAffect becomes a file that takes one frame after another, or whole clips; --data
+    calibrates it, but has no clips to score it on.
 
     Example: keras-affect export runs/first affect.tflite --data ferplus
     """
@@ -79,7 +86,7 @@ def export(
 
     from keras_affect import models
     from keras_affect.export import calibration as pictures
-    from keras_affect.export import to_litert
+    from keras_affect.export import to_litert, to_litert_clip, to_litert_streaming
     from keras_affect.runtime.native_notes import without_native_notes
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -96,34 +103,53 @@ def export(
     ):
         task = bar.add_task("loading the model", total=None)
         loaded = models.load(model)
+        is_of_clips = isinstance(loaded, models.TemporalAffect)
+        if frames is not None and not is_of_clips:
+            raise ValueError(f"--frames is for a model of clips; {model} is of single pictures")
+        if is_of_clips and (input or resize_from or keep_float or layer_errors or mediapipe):
+            raise ValueError(
+                f"{model} is a model of clips: it goes without --input, --resize-from, "
+                "--keep-float, --layer-errors and --mediapipe"
+            )
         images = labelled = None
         if calibration is not None:
             bar.update(task, description="reading pictures")
-            images = pictures.from_folder(calibration, loaded.input_shape[1:])
+            images = pictures.from_folder(calibration, loaded.input_shape[-3:])
         if data is not None:
             from keras_affect.datasets import ferplus
 
             bar.update(task, description="reading FER+")
             if images is None and config.needs_calibration:
                 images = pictures.from_ferplus(data)
-            valid = ferplus.read(data, "valid")
-            labelled = (valid.images, valid.votes)
-        written = to_litert(
-            loaded,
-            out,
-            config,
-            calibration=images,
-            labelled=labelled,
-            overwrite=overwrite,
-            progress=lambda what, done, of: bar.update(
+            if not is_of_clips:
+                valid = ferplus.read(data, "valid")
+                labelled = (valid.images, valid.votes)
+        common: dict[str, Any] = {
+            "quantization": config,
+            "calibration": images,
+            "overwrite": overwrite,
+            "progress": lambda what, done, of: bar.update(
                 task, description=what, completed=done, total=of
             ),
-            input=input,  # type: ignore[arg-type]  # checked there
-            resize_from=size,
-            keep_float=keep_float or (),
-            layer_errors=layer_errors,
-            for_mediapipe=mediapipe,
-        )
+        }
+        if is_of_clips:
+            written = (
+                to_litert_streaming(loaded, out, **common)
+                if frames is None
+                else to_litert_clip(loaded, out, frames, **common)
+            )
+        else:
+            written = to_litert(
+                loaded,
+                out,
+                labelled=labelled,
+                input=input,  # type: ignore[arg-type]  # checked there
+                resize_from=size,
+                keep_float=keep_float or (),
+                layer_errors=layer_errors,
+                for_mediapipe=mediapipe,
+                **common,
+            )
     if report is not None:
         written.save(report, overwrite=overwrite)
     table = Table.grid(padding=(0, 2))

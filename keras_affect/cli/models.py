@@ -16,6 +16,7 @@ def models(
     """List the architectures: what each costs, and what it scores where weights ship.
 
     Sizes are those at 48x48x1 with eight emotions; the time is one picture's on one thread.
+    TemporalAffect is of clips: with its default encoder, and by the frame.
 
     Example: keras-affect models "*lite*"
     """

@@ -6,6 +6,7 @@ from keras_affect.export.layer_errors import LayerError
 from keras_affect.export.litert import to_litert
 from keras_affect.export.quantization import QuantizationConfig
 from keras_affect.export.report import ExportReport
+from keras_affect.export.temporal import to_litert_clip, to_litert_streaming
 
 __all__ = [
     "Comparison",
@@ -15,4 +16,6 @@ __all__ = [
     "QuantizationConfig",
     "compare",
     "to_litert",
+    "to_litert_clip",
+    "to_litert_streaming",
 ]

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_affect._arguments import invalid
+from keras_affect._masks import steps_of
 from keras_affect.losses.masking import (
     check_shapes,
     for_each_replica,
@@ -69,21 +70,21 @@ class ConcordanceLoss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss, a scalar. Weights are taken here, since Keras applies them behind `call`."""
         with keras.name_scope(self.name):
-            mask = getattr(y_pred, "_keras_mask", None)
             true = ops.convert_to_tensor(y_true, dtype=self.dtype)
             predicted = ops.convert_to_tensor(y_pred, dtype=self.dtype)
+            check_shapes(true, predicted)
             weight = ops.ones_like(true)
-            for factor in (sample_weight, mask):
+            for factor in (sample_weight, steps_of(y_pred)):
                 if factor is not None:
                     weight = weight * like(factor, true, self.dtype)
             return for_each_replica(self._loss(true, predicted, weight))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss without sample weights, a scalar."""
+        check_shapes(y_true, y_pred)
         return self._loss(y_true, y_pred, ops.ones_like(y_true))
 
     def _loss(self, true: Any, predicted: Any, weight: Any) -> Any:
-        check_shapes(true, predicted)
         true, present = without_nan(true)
         present = ops.logical_and(present, weight > 0)
         axes = true.shape[-1]

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_affect._masks import steps_of
+
 __all__ = [
     "MaskedLoss",
     "check_shapes",
@@ -42,14 +44,12 @@ class MaskedLoss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The reduced loss; see the class for what it is called on."""
         with keras.name_scope(self.name):
-            # Keras hands on masks at the predictions.
-            mask = getattr(y_pred, "_keras_mask", None)
             true = ops.convert_to_tensor(y_true, dtype=self.dtype)
             predicted = ops.convert_to_tensor(y_pred, dtype=self.dtype)
             check_shapes(true, predicted)
             errors, present = self._errors_and_presence(true, predicted)
             weight = ops.ones_like(errors)
-            for factor in (sample_weight, mask):
+            for factor in (sample_weight, steps_of(y_pred)):
                 if factor is not None:
                     weight = weight * like(factor, errors, self.dtype)
             weight = ops.where(present, weight, 0)

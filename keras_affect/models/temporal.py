@@ -32,7 +32,8 @@ class TemporalAffect(keras.Model):
     `keras_affect.losses` leave them out, and `keras_affect.datasets.clips` fills them in.
 
     What the other models of this package take as arguments and is not here, the encoder was
-    built with.
+    built with. At the defaults 477,130 parameters and 50.4 million multiply-adds a frame, nearly
+    all of them the encoder's.
 
     Args:
         encoder: A built model from `(batch, height, width, channels)`, raw pixels in [0, 255],

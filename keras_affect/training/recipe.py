@@ -18,7 +18,7 @@ __all__ = ["Recipe", "shipped_recipes"]
 _SHIPPED = Path(__file__).parent / "recipes"
 
 _CHOICES = {
-    "model": tuple(row.name for row in architectures.architectures()),
+    "model": tuple(row.name for row in architectures.architectures() if not row.is_of_clips),
     "labels": ("distribution", "majority", "drawn", "outlier_free"),
     "augmentation": ("none", "light", "strong", "camera"),
     "dtype": ("float32", "mixed_bfloat16"),

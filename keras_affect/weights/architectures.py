@@ -24,6 +24,7 @@ FILE = Path(__file__).with_name("architectures.json")
 #: What people look for who do not know a name yet; patterns match these too.
 _KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "LightweightCNN": ("lite", "small", "mobile"),
+    "TemporalAffect": ("lstm", "video", "clip", "streaming"),
     "VGG13": ("ferplus",),
 }
 
@@ -31,6 +32,8 @@ _KEYWORDS: Mapping[str, tuple[str, ...]] = {
 @dataclass(frozen=True)
 class Architecture:
     """One class of `keras_affect.models`, at 48x48x1 with eight emotions and two heads.
+
+    Of a model of clips all is said by the frame, and the file is the streaming one.
 
     Attributes:
         name: The class.
@@ -40,6 +43,7 @@ class Architecture:
         int8_milliseconds: Median time of that for one picture on one thread, or None where it was
             not measured.
         measured_on: The processor that was measured on, or None.
+        is_of_clips: Whether it takes clips, and not single pictures.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Architecture:
     int8_bytes: int
     int8_milliseconds: float | None
     measured_on: str | None
+    is_of_clips: bool = False
 
     @property
     def shipped(self) -> tuple[catalog.Entry, ...]:

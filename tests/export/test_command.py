@@ -100,3 +100,39 @@ def test_data_needs_the_models_size(tiny: Any, run: Any, tmp_path: Path) -> None
     assert code == 2
     assert "shape (images, 24, 24, 1). Received: shape (24, 48, 48, 1)" in err
     assert np.all([path.suffix != ".tflite" for path in tmp_path.iterdir()])
+
+
+def test_a_model_of_clips(run: Any, tiny: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    from keras_affect.export import _convert_temporal, recurrent
+    from keras_affect.models import LightweightCNN, TemporalAffect
+    from keras_affect.runtime import StreamingAffect
+
+    def convert_here(folder: Path, request: dict[str, Any], model: Any, program: Path) -> None:
+        Path(request["output"]).write_bytes(_convert_temporal.convert(request))
+
+    monkeypatch.setattr(recurrent, "_run_child", convert_here)
+    encoder = LightweightCNN(
+        (24, 24, 1), weights=None, include_top=False, pooling="avg", width=0.125
+    )
+    TemporalAffect(encoder, units=4).save(tmp_path / "clips.keras")
+    tiny.save(tmp_path / "tiny.keras")
+    exact = ("--quantization", "float32")
+    code, out, err = run("clips.keras", "stream.tflite", *exact)
+    assert code == 0, err
+    assert "hidden_state: float32 (1, 4)" in out
+    assert StreamingAffect(tmp_path / "stream.tflite").input_shape == (24, 24, 1)
+    code, out, err = run("clips.keras", "clip.tflite", *exact, "--frames", "3")
+    assert code == 0, err
+    assert "frames: float32 (1, 3, 24, 24, 1)" in out
+    assert "valence_arousal: float32 (1, 3, 2)" in out
+    for arguments, reason in (
+        (("tiny.keras", "--frames", "3"), "tiny.keras is of single pictures"),
+        (("clips.keras", "--frames", "0"), "argument `frames`. Expected an integer from 1"),
+        (("clips.keras", "--input", "rgb"), "clips.keras is a model of clips: it goes without"),
+        (("clips.keras", "--quantization", "int4"), "argument `quantization`. Expected one of"),
+    ):
+        code, _, err = run(arguments[0], "a.tflite", *exact, *arguments[1:])
+        assert code == 2
+        assert err.count("\n") == 1
+        assert reason in err
+    assert not (tmp_path / "a.tflite").exists()

@@ -403,7 +403,6 @@ def test_one_fit_of_sets_with_and_without_labels(losses, mixed, points, votes):
         assert not np.array_equal(old, new)
 
 
-@pytest.mark.skipif(BACKEND == "jax", reason="Keras hands no masks to losses under JAX")
 @pytest.mark.parametrize("loss", [ConcordanceLoss(), MaskedMeanSquaredError()])
 def test_masked_steps_are_left_out(loss):
     generator = np.random.default_rng(8)

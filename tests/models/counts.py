@@ -127,6 +127,20 @@ def googlenet() -> tuple[int, int]:
     return count.heads(before)
 
 
+def temporal_affect() -> tuple[int, int]:
+    """An LSTM of 64 units over LightweightCNN's features; multiply-adds of one frame."""
+    encoder = Count()
+    encoder.heads(88)
+    parameters, multiply_adds = lightweight_cnn()
+    count = Count()
+    count.parameters = parameters - encoder.parameters
+    count.multiply_adds = multiply_adds - encoder.multiply_adds
+    for _ in ("into", "forget", "candidate", "out"):
+        # Each gate reads the features and the last output at once.
+        count.dense(88 + 64, 64)
+    return count.heads(64)
+
+
 COUNTS = {
     "AlexNet": alexnet,
     "GoogLeNet": googlenet,
@@ -137,8 +151,11 @@ COUNTS = {
     "VGG16": vgg16,
 }
 
+#: Models of clips, counted by the frame.
+OF_CLIPS = {"TemporalAffect": temporal_affect}
+
 
 if __name__ == "__main__":
-    for name, by_hand in COUNTS.items():
+    for name, by_hand in {**COUNTS, **OF_CLIPS}.items():
         parameters, multiply_adds = by_hand()
         print(f"{name}: {parameters:,} parameters, {multiply_adds / 1e6:.1f} million multiply-adds")

@@ -3,10 +3,12 @@
 import { cropSquare, modelInput } from "../../src/crop.ts";
 import { AffectModel, FaceDetector, loadRuntime } from "../../src/litert.ts";
 import { fetched, modelContent, modelEntries } from "../../src/models.ts";
+import { StreamingModel } from "./streaming.ts";
 
 export const harness = {
   AffectModel,
   FaceDetector,
+  StreamingModel,
   cropSquare,
   fetched,
   loadRuntime,

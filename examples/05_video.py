@@ -23,6 +23,13 @@ What it prints beside the predictions: on held-out drawn clips, how often the em
 right, and the concordance of valence and arousal, read with the state and without it (set to 0
 before each frame; the network learnt with a state, so this shows what the state carries, not what
 a network of single pictures could do).
+
+Time: 80 s of processor time, 15 s with --smoke. Seen without arguments: a file of 588 kB whose
+valence and arousal are within 0.027 of Keras at every frame, and on 16 held-out clips
+
+    held out, 16 drawn clips: emotion at the end right in 16 of them
+    streaming        valence CCC 0.883, arousal CCC 0.846
+    each frame alone valence CCC 0.538, arousal CCC 0.669
 """
 
 from __future__ import annotations

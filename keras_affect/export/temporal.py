@@ -76,9 +76,9 @@ def to_litert_streaming(
         progress: Called with what is being done, steps done and steps in all.
 
     Returns:
-        Size, operators, what stayed float, and the largest distance of the file's outputs from
-        the Keras model's at any frame. Where nothing is given to `calibration`, it is measured
-        on 64 frames of noise.
+        Size, operators, what stayed float, the time of a frame, and the largest distance of the
+        file's outputs from the Keras model's at any frame. Where nothing is given to
+        `calibration`, it is measured on 64 frames of noise.
 
     Raises:
         ValueError, ConversionError, OSError, ImportError: As `keras_affect.export.to_litert`.
@@ -139,8 +139,8 @@ def to_litert_clip(
         progress: "
 
     Returns:
-        As `to_litert_streaming`. Where nothing is given to `calibration`, errors are measured on
-        a clip of noise.
+        As `to_litert_streaming`, without a time. Where nothing is given to `calibration`, errors
+        are measured on a clip of noise.
 
     Raises:
         ValueError, ConversionError, OSError, ImportError: As `keras_affect.export.to_litert`.
@@ -251,6 +251,9 @@ def _export(
         largest_error=errors,
         measured_on=measured_on,
         scores=None,
+        xnnpack=measure.xnnpack_coverage(content),
+        # A hundred runs of a whole clip would take long, and tell what a frame's would.
+        latency=measure.latency(content) if time is None else None,
     )
 
 

@@ -32,7 +32,7 @@ def test_it_trains_exports_and_streams(run):
     assert any(line.startswith("training on 8 drawn clips of 12 frames") for line in lines)
     (error,) = (line for line in lines if line.startswith("largest error"))
     assert float(re.search(r"valence_arousal ([\d.e-]+)", error)[1]) < 0.05
-    assert sum(re.match(r" [\d ]\d\.\d\ds ", line) is not None for line in lines) == 12
+    assert sum(re.match(r"[ \d]\d\.\d\ds ", line) is not None for line in lines) == 12
     scores = [line for line in lines if "CCC" in line]
     assert [line[:17].strip() for line in scores] == ["streaming", "each frame alone"]
 

@@ -184,6 +184,8 @@ def test_int8_is_the_encoder_behind_its_first_convolution(learnt, exported):
     assert kinds == dict.fromkeys(
         ("cell_state", "emotion", "hidden_state", "valence_arousal"), "float32"
     )
+    assert 0.5 < report.xnnpack <= 1
+    assert report.latency.milliseconds > 0
     # Into integers once, and out of them once: behind the encoder all is float.
     assert report.operators["QUANTIZE"] == report.operators["DEQUANTIZE"] == 1
     assert {"LOGISTIC", "TANH", "SPLIT"} <= set(report.stayed_float)

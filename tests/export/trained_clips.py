@@ -5,6 +5,7 @@ int8 is about ranges, and a network of random weights has others than one that w
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from keras_affect.datasets import synthetic
 FRAMES, STAY = 64, 8
 
 
+@functools.cache
 def drawn_clips(count: int, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Frames uint8 `(count, 64, 48, 48, 1)`, and labels as `TemporalAffect` learns them.
 

@@ -116,8 +116,9 @@ def _quantizations() -> list[str]:
         f"`{entry.name}` of {entry.model} by each of `export.to_litert`, on the same "
         f"{exact['images']:,} images: `python export/report_all.py --data PATH/TO/FERPLUS`. "
         "[export/reports](export/reports) has operators too, and what int8 costs each layer. "
-        "`int8` alone computes in integers throughout; `int4` is the smallest, and "
-        "`training.QuantizationAware` trains a model for it.",
+        "`int8` alone computes in integers throughout. `int4` is the smallest; what "
+        "`training.QuantizationAware` wins back of what it loses is shown by "
+        "[an example](examples/08_four_bits.py).",
         "\n".join(f"| {' | '.join(line)} |" for line in lines),
     ]
 

@@ -85,11 +85,11 @@ def main(arguments: list[str] | None = None) -> None:
         config = trained.get_config() | {"dtype": "float32"}
         model = type(trained).from_config(config)
         load_weights(model, weights)
-        scores = evaluation.evaluate(model, options.data, split="valid")
+        scores = evaluation.evaluate(model, options.data, split="valid", corrupted=True)
 
         print(f"{litert.name}: exporting and scoring", flush=True)
         report = _export(model, options.name, data, options.data, litert)
-        litert_scores = evaluation.evaluate(litert, options.data, split="valid")
+        litert_scores = evaluation.evaluate(litert, options.data, split="valid", corrupted=True)
         print(dataclasses.replace(report, path=litert.name))
 
         facts = {"model": architecture, "name": options.name, "config": config, "data": data}

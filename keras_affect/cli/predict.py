@@ -28,7 +28,10 @@ def predict(
     ],
     model: Annotated[
         Path | None,
-        typer.Option(help="A .tflite of `keras-affect export`.", show_default="the one that ships"),
+        typer.Option(
+            help="A .tflite of `keras-affect export`, or a name that ships.",
+            show_default="ferplus",
+        ),
     ] = None,
     annotate: Annotated[
         Path | None,

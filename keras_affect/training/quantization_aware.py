@@ -112,7 +112,7 @@ def rounded(kernel: Any, bits: int, channel_axes: int = 1) -> Any:
     """A kernel in steps of its output channels' scales.
 
     Args:
-        kernel: A float tensor; the last axes are the output channels.
+        kernel: A float tensor or array; the last axes are the output channels.
         bits: How many, 2 or more: 4 for steps -7 to 7, 8 for -127 to 127.
         channel_axes: How many axes number the output channels: 2 in a depthwise kernel.
 
@@ -120,6 +120,7 @@ def rounded(kernel: Any, bits: int, channel_axes: int = 1) -> Any:
         A tensor of the same shape and data type, not quantized: the numbers that it would stand
         for.
     """
+    kernel = ops.convert_to_tensor(kernel)
     axes = tuple(range(len(kernel.shape) - channel_axes))
     bound = ops.max(ops.abs(kernel), axis=axes, keepdims=True)
     scale = ops.maximum(bound, _SMALLEST_BOUND) / (2 ** (bits - 1) - 1)

@@ -129,7 +129,9 @@ def _save_graph(model: Any, signature: Signature, folder: str) -> None:
     archive.write_out(folder, verbose=False)
 
 
-def _run_child(folder: Path, request: dict[str, Any], model: Any, program: Path = _CHILD) -> None:
+def _run_child(
+    folder: Path, request: dict[str, Any], model: Any, program: Path | None = None
+) -> None:
     request_file = folder / "request.json"
     request_file.write_text(json.dumps(request), encoding="utf-8")
     environment = os.environ | {
@@ -140,7 +142,7 @@ def _run_child(folder: Path, request: dict[str, Any], model: Any, program: Path 
     }
     # -P: the child's folder, this package's, stays off its path.
     child = subprocess.run(
-        [sys.executable, "-P", str(program), str(request_file)],
+        [sys.executable, "-P", str(program or _CHILD), str(request_file)],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

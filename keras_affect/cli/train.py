@@ -50,7 +50,7 @@ def train(
     labels: Annotated[
         str | None, typer.Option(help="distribution, majority, drawn or outlier_free.")
     ] = None,
-    augmentation: Annotated[str | None, typer.Option(help="none, light, strong or camera.")] = None,
+    augmentation: Annotated[str | None, typer.Option(help="none, light, moderate, strong or camera.")] = None,
     mixup: Annotated[float | None, typer.Option(help="Mixup's alpha; 0 mixes nothing.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,
@@ -63,6 +63,9 @@ def train(
             metavar="RUN",
             help="A run, .keras file or shipped name to learn from too; repeatable.",
         ),
+    ] = None,
+    teachers_see: Annotated[
+        str | None, typer.Option(help="batches, or originals: each picture once.")
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Of the teachers' probabilities, 1 or more.")
@@ -111,6 +114,7 @@ def train(
                 "--dtype": dtype,
                 "--start-from": start_from,
                 "--teacher": teacher,
+                "--teachers-see": teachers_see,
                 "--temperature": temperature,
                 "--teacher-share": teacher_share,
                 "--resume": resume or None,
@@ -144,6 +148,7 @@ def train(
         "seed": seed,
         "start_from": start_from,
         "teachers": teacher,
+        "teachers_see": teachers_see,
         "temperature": temperature,
         "teacher_share": teacher_share,
     }

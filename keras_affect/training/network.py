@@ -14,7 +14,7 @@ from keras_affect.training.distillation import Distiller
 from keras_affect.training.recipe import Recipe
 from keras_affect.training.schedules import OneCycle
 
-__all__ = ["compiled", "in_dtype", "student_of"]
+__all__ = ["compiled", "in_dtype", "student_of", "teacher_of"]
 
 
 def compiled(recipe: Recipe, steps: int) -> Any:
@@ -25,8 +25,8 @@ def compiled(recipe: Recipe, steps: int) -> Any:
         steps: Steps an epoch.
 
     Returns:
-        The recipe's network; with teachers a `Distiller` of it, whose student is compiled too, to
-        be validated by itself.
+        The recipe's network; with teachers that see batches a `Distiller` of it, whose student is
+        compiled too, to be validated by itself.
 
     Raises:
         FileNotFoundError, ValueError: If `start_from` or a teacher is not there or does not fit.
@@ -42,10 +42,11 @@ def compiled(recipe: Recipe, steps: int) -> Any:
     if recipe.start_from:
         _take_weights(student, recipe.start_from)
     trained = student
-    if recipe.teachers:
+    distills = bool(recipe.teachers) and recipe.teachers_see == "batches"
+    if distills:
         trained = Distiller(
             student,
-            _teacher(recipe, student),
+            teacher_of(recipe, student),
             temperature=recipe.temperature,
             weight=recipe.teacher_share,
             valence_arousal_weight=recipe.valence_arousal_weight,
@@ -59,7 +60,7 @@ def compiled(recipe: Recipe, steps: int) -> Any:
     )
     optimizer.exclude_from_weight_decay([v for v in student.trainable_variables if v.ndim == 1])
     optimizer.build(student.trainable_variables)
-    share = 1 - recipe.teacher_share if recipe.teachers else 1.0
+    share = 1 - recipe.teacher_share if distills else 1.0
     trained.compile(optimizer, **_objective(recipe, share))
     return trained
 
@@ -113,8 +114,12 @@ def _take_weights(model: Any, source: str) -> None:
     model.set_weights(weights)
 
 
-def _teacher(recipe: Recipe, student: Any) -> Any:
-    """The recipe's teachers as one network, in the recipe's dtype."""
+def teacher_of(recipe: Recipe, student: Any) -> Any:
+    """The recipe's teachers as one network, in the recipe's dtype.
+
+    Raises:
+        FileNotFoundError, ValueError: If one is not there or does not fit the student.
+    """
     members = []
     for source in recipe.teachers:
         member = in_dtype(models.load(source), recipe.dtype)

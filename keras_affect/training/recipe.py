@@ -20,8 +20,9 @@ _SHIPPED = Path(__file__).parent / "recipes"
 _CHOICES = {
     "model": tuple(row.name for row in architectures.architectures() if not row.is_of_clips),
     "labels": ("distribution", "majority", "drawn", "outlier_free"),
-    "augmentation": ("none", "light", "strong", "camera"),
+    "augmentation": ("none", "light", "strong", "camera", "moderate"),
     "dtype": ("float32", "mixed_bfloat16"),
+    "teachers_see": ("batches", "originals"),
 }
 
 # Lowest and highest value of each number; the highest is excluded where it is no integer.
@@ -74,7 +75,12 @@ class Recipe:
         teachers: What `models.load` takes, each: networks whose averaged outputs are learnt from
             too, see `Distiller`. () for none. As paths of `start_from`, relative ones start where
             the command runs.
-        temperature: Of the teachers' probabilities, in [1, 1000).
+        teachers_see: "batches": what the student sees, after augmentation and mixup, each time
+            anew. "originals": each picture once, before the training, as it is and mirrored, and
+            what they say of both is mixed into its labels. That costs no time in training; a
+            student that would learn the pictures by heart has less of it (Beyer et al. 2022,
+            arXiv:2106.05237).
+        temperature: Of the teachers' probabilities, in [1, 1000); 1 where they see originals.
         teacher_share: Share of the loss that is against the teachers, in (0, 1]; the rest is
             against the labels. 1 leaves the labels out.
     """
@@ -98,6 +104,7 @@ class Recipe:
     seed: int = 0
     start_from: str = ""
     teachers: tuple[str, ...] = ()
+    teachers_see: str = "batches"
     temperature: float = 2.0
     teacher_share: float = 0.5
 
@@ -129,6 +136,8 @@ class Recipe:
         is_number = isinstance(share, int | float) and not isinstance(share, bool)
         if not (is_number and 0 < share <= 1):
             raise invalid("teacher_share", "a number in (0, 1]", share)
+        if teachers and self.teachers_see == "originals" and self.temperature != 1:
+            raise invalid("temperature", "1 where teachers see originals", self.temperature)
 
     def differences(self, other: Recipe) -> dict[str, Any]:
         """The fields whose values are not those of another recipe, with this one's values."""

@@ -16,9 +16,10 @@ from keras_affect.datasets import ferplus
 from keras_affect.datasets.batches import batches_of
 from keras_affect.training import run_record
 from keras_affect.training.checkpoint import Checkpoint, restore
-from keras_affect.training.network import compiled, in_dtype, student_of
+from keras_affect.training.network import compiled, in_dtype, student_of, teacher_of
 from keras_affect.training.progress import EpochLog, ProgressBar
 from keras_affect.training.recipe import Recipe
+from keras_affect.training.soft_labels import with_answers
 from keras_affect.training.validation import Validation
 
 __all__ = ["train"]
@@ -93,16 +94,21 @@ def train(
 
     model = compiled(recipe, steps)
     student = student_of(model)
+    is_taught = student is not model
+    teacher = model.teacher if is_taught else None
+    if recipe.teachers and not is_taught:
+        teacher = teacher_of(recipe, student)
+        with console.status("asking the teachers"):
+            kept = with_answers(kept, teacher, recipe.teacher_share)
     # Not before all this: a run that can't begin leaves no folder behind.
     out.mkdir(parents=True, exist_ok=True)
     recipe.save(out / "recipe.json")
     done = restore(model, out / "checkpoint.npz") if resume else 0
-    is_taught = student is not model
     run_record.begin(
         out,
         images=len(kept.data),
         epochs_done=done,
-        teachers=run_record.digest(model.teacher) if is_taught else None,
+        teachers=None if teacher is None else run_record.digest(teacher),
     )
     batches = batches_of(
         kept.data,

@@ -23,6 +23,7 @@ import contextlib
 import csv
 import dataclasses
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -33,8 +34,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import keras
+import numpy as np
 
 import keras_affect as ka
+from keras_affect.datasets.batches import batches_of
+from keras_affect.models.batch_normalization import BatchNormalization
 
 RESULTS = Path(__file__).parent / "results"
 BATCH_SIZE = 128
@@ -183,7 +187,7 @@ class Network:
         )
         if normalizes:
             scale = zero if ends_branch else "ones"
-            normalization = keras.layers.BatchNormalization(momentum=0.9, gamma_initializer=scale)
+            normalization = BatchNormalization(momentum=0.9, gamma_initializer=scale)
             return [convolution, normalization]
         before = ka.layers.ScalarAffine(use_multiplier=False)
         return [before, convolution, ka.layers.ScalarAffine(use_multiplier=ends_branch)]
@@ -208,18 +212,21 @@ def _through(layers: Sequence[Any], x: Any) -> Any:
 
 
 class Faces:
-    """FER+ in its folder, or drawn faces where there is none."""
+    """FER+ in its folder, or drawn faces where there is none; of train every `every`th picture."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, every: int = 1) -> None:
         self.folder = folder
+        self.every = every
         self.valid = self._load("valid", "majority")
         # Some of what was learnt, as it is: what was learnt by heart shows here.
         self.seen = self._load("train", "majority").take(25)
 
     @staticmethod
-    def name(folder: Path | None) -> str:
+    def name(folder: Path | None, every: int = 1) -> str:
         """What they are called in results."""
-        return "drawn faces" if folder is None else "FER+"
+        if folder is None:
+            return "drawn faces"
+        return "FER+" if every == 1 else f"FER+ (1 of {every} train pictures)"
 
     def train(self, setting: Setting, seed: int) -> Any:
         """Batches changed as the setting says: a function of (seed, epoch, index) alone."""
@@ -248,16 +255,23 @@ class Faces:
             series = {"train": 1, "valid": 2}[split]
             batches = ka.datasets.synthetic.load(SMOKE_DRAWINGS, series, SMOKE_BATCH_SIZE, shuffle)
         else:
-            batches = ka.datasets.ferplus.load(
-                self.folder,
-                split,
-                labels,
-                valence_arousal=False,
+            is_train = split == "train"
+            kept = ka.datasets.ferplus.labelled(
+                self.folder, split, labels, drop_duplicates="valid" if is_train else None
+            )
+            chosen = np.arange(len(kept)) % (self.every if is_train else 1) == 0
+            batches = batches_of(
+                kept.data.take(chosen),
+                kept.emotion[chosen],
+                None,
+                draw_labels=False,
                 batch_size=BATCH_SIZE,
                 shuffle=shuffle,
                 seed=seed,
                 cache="memory",
-                drop_duplicates="valid" if split == "train" else None,
+                augment=None,
+                initial_epoch=0,
+                repeat=False,
             )
         return batches.map(lambda images, labels: (images, labels["emotion"]))
 
@@ -317,7 +331,7 @@ def train(name: str, seed: int, faces: Faces, epochs: int, dtype: str, stages: A
         regulariser=name,
         seed=seed,
         setting=str(setting),
-        data=faces.name(faces.folder),
+        data=faces.name(faces.folder, faces.every),
         epochs=epochs,
         dtype=dtype,
         parameters=model.count_params(),
@@ -391,10 +405,12 @@ def table(results: Sequence[Result]) -> str:
             ]
         )
     first = results[0]
-    if first.data == "FER+":
-        command = f"03_regularizers.py --data PATH/TO/FERPLUS --epochs {first.epochs}"
-    else:
-        command = "03_regularizers.py --smoke"
+    command = "03_regularizers.py --smoke"
+    if part := re.fullmatch(r"FER\+(?: \(1 of (\d+) train pictures\))?", first.data):
+        every = f" --every {part[1]}" if part[1] else ""
+        command = f"03_regularizers.py --data PATH/TO/FERPLUS{every} --epochs {first.epochs}"
+        if first.dtype != "float32":
+            command += f" --dtype {first.dtype}"
     return (
         f"`python examples/{command}` wrote this table: {first.data}, epochs={first.epochs}, "
         f"{first.dtype}. Accuracies in percent, mean and standard deviation over seeds; change "
@@ -443,6 +459,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", type=_natural, default=3, help="trainings of each row (3)")
     parser.add_argument("--epochs", type=_natural, default=15, help="epochs of each (15)")
+    parser.add_argument(
+        "--every", type=_natural, default=1, metavar="N",
+        help="train on every Nth picture of FER+ train: with few, regularisers matter more (1)",
+    )  # fmt: skip
     parser.add_argument("--dtype", choices=["float32", "mixed_bfloat16"], default="float32")
     parser.add_argument(
         "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW",
@@ -451,15 +471,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the results (examples/results)")
     options = parser.parse_args(arguments)
     out, stages = options.out or RESULTS, STAGES
+    if options.smoke and options.every > 1:
+        parser.error("--every is of FER+: it goes with --data")
     if options.smoke:
         options.seeds, options.epochs, stages = 1, 1, SMOKE_STAGES
         # No result, and so not among the results.
         out = options.out or Path(tempfile.mkdtemp(prefix="03_regularizers_"))
     path = out / "03_regularizers.csv"
     try:
-        trained_on = Faces.name(options.data)
+        trained_on = Faces.name(options.data, options.every)
         results = read(path, data=trained_on, epochs=options.epochs, dtype=options.dtype)
-        faces = Faces(options.data)
+        faces = Faces(options.data, options.every)
         out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         print(f"03_regularizers.py: {error}", file=sys.stderr)

@@ -332,6 +332,11 @@ _NAMED = {
         brightness=2.2, blur=1.6, noise=25.0, compression=10.0, degradation_probability=0.5
     ),
     "moderate": FacePipeline(
-        brightness=1.8, blur=1.6, noise=25.0, compression=10.0, degradation_probability=0.2, cutout=0
+        brightness=1.8,
+        blur=1.6,
+        noise=25.0,
+        compression=10.0,
+        degradation_probability=0.2,
+        cutout=0,
     ),
 }

@@ -50,7 +50,9 @@ def train(
     labels: Annotated[
         str | None, typer.Option(help="distribution, majority, drawn or outlier_free.")
     ] = None,
-    augmentation: Annotated[str | None, typer.Option(help="none, light, moderate, strong or camera.")] = None,
+    augmentation: Annotated[
+        str | None, typer.Option(help="none, light, moderate, strong or camera.")
+    ] = None,
     mixup: Annotated[float | None, typer.Option(help="Mixup's alpha; 0 mixes nothing.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,

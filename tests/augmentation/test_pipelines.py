@@ -107,7 +107,7 @@ def test_cutout_is_a_square_of_the_mean():
 
 
 @pytest.mark.parametrize("inside_data", [False, True], ids=["eager", "tf.data"])
-@pytest.mark.parametrize("strength", ["light", "strong", "camera"])
+@pytest.mark.parametrize("strength", ["light", "moderate", "strong", "camera"])
 def test_a_function_of_the_key_alone(strength, inside_data):
     images = np.concatenate([picture(seed=s) for s in range(6)])
     pipeline = face_pipeline(strength)
@@ -359,8 +359,8 @@ def test_bad_settings(settings, expected):
 
 def test_bad_names():
     assert message(lambda: face_pipeline("weak")) == (
-        "Invalid value for argument `strength`. Expected one of none, light, strong, camera. "
-        "Received: strength='weak'"
+        "Invalid value for argument `strength`. Expected one of none, light, strong, camera, "
+        "moderate. Received: strength='weak'"
     )
     assert message(lambda: face_pipeline(rotate=3)) == (
         "Invalid value for argument `settings`. Expected some of flip, rotation, scale, shift, "

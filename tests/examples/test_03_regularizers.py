@@ -11,8 +11,11 @@ import sys
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_affect import layers
+from keras_affect.datasets import ferplus
+from keras_affect.models.batch_normalization import BatchNormalization
 from tests.conftest import REPOSITORY
 
 PATH = REPOSITORY / "examples" / "03_regularizers.py"
@@ -115,12 +118,40 @@ def test_missing_data_ends_with_one_line(example, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--smoke", "--seeds", "0"], ["--smoke", "--rows", "L3"]]
+    "arguments",
+    [
+        [],
+        ["--smoke", "--seeds", "0"],
+        ["--smoke", "--rows", "L3"],
+        ["--smoke", "--every", "4"],
+        ["--smoke", "--every", "0"],
+    ],
 )
 def test_bad_arguments_end_with_exit_code_2(example, arguments):
     with pytest.raises(SystemExit) as stopped:
         example.main(arguments)
     assert stopped.value.code == 2
+
+
+def test_every_nth_picture_of_train_and_all_of_valid(example, tmp_path):
+    for split, count in (("train", 10), ("valid", 5)):
+        folder = tmp_path / ferplus.SPLITS[split][0]
+        folder.mkdir()
+        rows = []
+        for number in range(count):
+            gray = 10 * number + (200 if split == "valid" else 1)
+            Image.new("L", (48, 48), gray).save(folder / f"fer{number:07d}.png")
+            rows.append(f'fer{number:07d}.png,"(0, 0, 48, 48)",9,1,0,0,0,0,0,0,0,0')
+        (folder / "label.csv").write_text("\n".join(rows) + "\n")
+    faces = example.Faces(tmp_path, every=4)
+    images, labels = next(iter(faces.train(example.Setting(), seed=0)))
+    assert sorted(np.asarray(images)[:, 0, 0, 0]) == [1, 41, 81]
+    np.testing.assert_allclose(np.asarray(labels)[:, 0], 1)
+    seen = np.asarray(next(iter(faces.seen))[0])[:, 0, 0, 0]
+    assert list(seen) == [1, 41, 81]
+    assert list(np.asarray(next(iter(faces.valid))[0])[:, 0, 0, 0]) == [200, 210, 220, 230, 240]
+    assert example.Faces.name(tmp_path, 4) == "FER+ (1 of 4 train pictures)"
+    assert example.Faces.name(tmp_path) == "FER+"
 
 
 # === Each row does what it says
@@ -165,7 +196,7 @@ def test_layers_are_there_where_a_row_names_them_and_nowhere_else(example, name,
     assert kind in kinds
     assert kind not in _kinds(example, "none")[1]
     assert kind in _kinds(example, "all together")[1] or name == "no batch normalisation"
-    assert (keras.layers.BatchNormalization in kinds) == (name != "no batch normalisation")
+    assert (BatchNormalization in kinds) == (name != "no batch normalisation")
     if name == "fractional pooling":
         assert keras.layers.MaxPooling2D not in kinds
         strides = [v.strides for v in _layers(model) if isinstance(v, keras.layers.Conv2D)]
@@ -229,6 +260,18 @@ def test_table_has_means_and_changes_seed_by_seed(example):
         "| cutout | cutout=14 | 1 | 82.00 | +2.00 | 90.00 | 0.500 |",
         "| mixup | mixup=0.2 | 1 | 70.00 |  | 90.00 | 0.500 |",
     ]
+
+
+def test_table_names_the_command_that_wrote_it(example):
+    few = dataclasses.replace(
+        _result(example, "none", 0, 0.8),
+        data="FER+ (1 of 4 train pictures)",
+        dtype="mixed_bfloat16",
+    )
+    command = "--data PATH/TO/FERPLUS --every 4 --epochs 15 --dtype mixed_bfloat16`"
+    assert command in example.table([few]).splitlines()[0]
+    drawn = dataclasses.replace(few, data="drawn faces")
+    assert "03_regularizers.py --smoke`" in example.table([drawn]).splitlines()[0]
 
 
 def test_lines_are_read_as_they_were_written(example, tmp_path):

@@ -19,7 +19,7 @@ def test_round_trip(tmp_path):
 
 def test_recipes_from_before_a_field_lack_it(tmp_path):
     values = dataclasses.asdict(Recipe(seed=3))
-    for name in ("mixup", "teachers", "temperature", "teacher_share"):
+    for name in ("mixup", "teachers", "teachers_see", "temperature", "teacher_share"):
         del values[name]
     (tmp_path / "recipe.json").write_text(json.dumps(values))
     assert Recipe.load(tmp_path / "recipe.json") == Recipe(seed=3, mixup=0.0, teachers=())
@@ -58,7 +58,8 @@ def test_a_shipped_recipe_says_every_choice_but_where_it_starts(name):
     silent = {field.name for field in dataclasses.fields(Recipe)} - set(given)
     # What is not said is as in any training that has neither.
     assert silent <= {
-        "start_from", "stochastic_depth", "mixup", "teachers", "temperature", "teacher_share",
+        "start_from", "stochastic_depth", "mixup", "teachers", "teachers_see", "temperature",
+        "teacher_share",
     }  # fmt: skip
     head = path.read_text(encoding="utf-8").split("\n\n")[0]
     for line in (f"keras-affect train --recipe {name} --data", "\n# Time: ", "\n# Score: "):
@@ -84,7 +85,7 @@ def test_a_name_that_does_not_ship_lists_what_does():
 
 
 def test_augmentation_names_those_of_the_pipeline():
-    for name in ("none", "light", "strong", "camera"):
+    for name in ("none", "light", "moderate", "strong", "camera"):
         assert Recipe(augmentation=name).augmentation == name
         face_pipeline(name)
 
@@ -112,11 +113,20 @@ def test_augmentation_names_those_of_the_pipeline():
         ("teacher_share", float("nan"), r"teacher_share=nan"),
         ("teachers", "ferplus", r"argument `teachers`. Expected paths or names.*'ferplus'"),
         ("teachers", [""], r"teachers=\[''\]"),
+        ("teachers_see", "all", r"argument `teachers_see`. Expected one of batches, originals"),
     ],
 )
 def test_bad_values(name, value, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**{name: value})
+
+
+def test_labels_that_answers_are_mixed_into_have_no_temperature():
+    message = r"`temperature`. Expected 1 where teachers see originals. Received: temperature=2.0"
+    with pytest.raises(ValueError, match=message):
+        Recipe(teachers=("ferplus",), teachers_see="originals")
+    Recipe(teachers=("ferplus",), teachers_see="originals", temperature=1)
+    Recipe(teachers_see="originals")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from keras_affect.datasets import ferplus, synthetic
 from keras_affect.ensembles import Ensemble
 from keras_affect.models import LightweightCNN
 from keras_affect.training import Distiller, Recipe, train
+from keras_affect.training import run as run_module
 from keras_affect.training.network import compiled, in_dtype
 from keras_affect.training.progress import ProgressBar
+from keras_affect.training.soft_labels import with_answers
 
 SMALL = Recipe(
     epochs=3, batch_size=16, width=0.125, dropout=0.4, augmentation="light", mixup=0.2,
@@ -247,3 +249,61 @@ def test_a_teacher_that_is_not_there(recipe, data, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.keras"):
         run(replace(recipe, teachers=(str(tmp_path / "none.keras"),)), data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+# === Teachers that see the original pictures
+
+
+def test_answers_have_their_share_of_the_labels(recipe, data):
+    """By hand, picture by picture; the mirrored picture counts as much as the picture."""
+    kept = ferplus.labelled(data, "train", "outlier_free")
+    teacher = keras.saving.load_model(recipe.teachers[0])
+    found = with_answers(kept, teacher, 0.3)
+    images = np.stack([kept.data.picture(i) for i in range(len(kept))]).astype("float32")
+    seen = [teacher(pictures) for pictures in (images, images[:, :, ::-1])]
+    for name, before in (("emotion", kept.emotion), ("valence_arousal", kept.valence_arousal)):
+        said = sum(np.asarray(answer[name]) for answer in seen) / 2
+        after = getattr(found, name)
+        np.testing.assert_allclose(after, 0.7 * before + 0.3 * said, atol=1e-5)
+        assert after.dtype == np.float32
+        assert np.abs(after - before).max() > 0.05
+    assert found.data is kept.data
+    np.testing.assert_allclose(found.emotion.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_share_of_0_leaves_labels_and_points_that_a_teacher_has_none_of_stay(data, recipe):
+    kept = ferplus.labelled(data, "train", "outlier_free")
+    teacher = keras.saving.load_model(recipe.teachers[0])
+    np.testing.assert_allclose(with_answers(kept, teacher, 0.0).emotion, kept.emotion, atol=1e-6)
+    without = LightweightCNN(weights=None, width=0.125, valence_arousal=False)
+    found = with_answers(kept, without, 1.0)
+    np.testing.assert_allclose(found.valence_arousal, kept.valence_arousal, atol=1e-6)
+    assert np.abs(found.emotion - kept.emotion).max() > 0.05
+
+
+def test_a_run_whose_teachers_see_originals(recipe, data, tmp_path, monkeypatch):
+    """The labels that its batches hold, and that it learns from these alone."""
+    given = replace(
+        recipe, teachers_see="originals", temperature=1.0, teacher_share=0.4, mixup=0.0,
+        labels="outlier_free", augmentation="none", epochs=1,
+    )  # fmt: skip
+    labels = []
+    batches_of = run_module.batches_of
+
+    def spied(data, emotion, valence_arousal, **options):
+        labels.append((emotion, valence_arousal))
+        return batches_of(data, emotion, valence_arousal, **options)
+
+    monkeypatch.setattr(run_module, "batches_of", spied)
+    monkeypatch.setattr(evaluation, "report", lambda *given, **options: None)  # takes long
+    out = tmp_path / "run"
+    model = run(given, data, out)
+    assert type(model) is LightweightCNN
+    teacher = Ensemble([keras.saving.load_model(path) for path in given.teachers])
+    expected = with_answers(ferplus.labelled(data, "train", "outlier_free"), teacher, 0.4)
+    np.testing.assert_allclose(labels[0][0], expected.emotion, atol=1e-5)
+    np.testing.assert_allclose(labels[0][1], expected.valence_arousal, atol=1e-5)
+    assert "distillation_loss" not in rows_of(out)[0]
+    assert "val_emotion_accuracy" in rows_of(out)[0]
+    assert json.loads((out / "run.json").read_text())["teachers"] is not None
+    assert type(compiled(given, 3)) is LightweightCNN

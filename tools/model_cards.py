@@ -17,7 +17,7 @@ import dataclasses
 import json
 import string
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"Invalid value for argument `name`. Expected one of {known}. "
                 f"Received: name={options.name!r}"
             )
-        trained[options.name] = list(runs_behind(options.run))
+        trained[options.name] = runs_behind(options.run)
         with written_whole(options.out / TRAINING, overwrite=True) as beside:
             beside.write_text(json.dumps(trained, indent=1) + "\n", encoding="utf-8")
     for (_, name), entries in models.items():
@@ -81,28 +81,36 @@ def card_name(entries: Sequence[catalog.Entry]) -> str:
     return entries[0].card.name
 
 
-def runs_behind(run: Path, role: str = "trained") -> Iterator[dict[str, Any]]:
-    """How a run was made: the runs it stands on first, then itself.
+def runs_behind(run: Path) -> list[dict[str, Any]]:
+    """How a run was made: the runs it stands on first, each once, then itself.
 
-    Each is a dict: "run", its folder's name; "role", one of "trained", "start" and "teacher";
-    "recipe"; and "hours", "images" and "commits", None or empty where the run does not say.
+    Each is a dict: "run", its folder's name; "role", one of "trained", "start" and "teacher", of
+    two the first that is met; "recipe"; and "hours", "images" and "commits", None or empty where
+    the run does not say.
     """
+    found: dict[str, dict[str, Any]] = {}
+    names = {name for _, name in shipped()}
+    _add_run(run, "trained", names | {name.rpartition("_v")[0] for name in names}, found)
+    return list(found.values())
+
+
+def _add_run(run: Path, role: str, shipped_names: set[str], found: dict[str, Any]) -> None:
     from keras_affect.training import Recipe, run_record
 
     recipe = Recipe.load(run / "recipe.json")
     behind = [(source, "teacher") for source in recipe.teachers]
     if recipe.start_from:
         behind.insert(0, (recipe.start_from, "start"))
-    names = {name for _, name in shipped()}
     for source, its_role in behind:
-        if source in names | {catalog_name.rpartition("_v")[0] for catalog_name in names}:
+        if source in shipped_names:
             continue  # it has a card of its own
         # A relative one starts where the training was run; there runs stood beside each other.
         folder = Path(source) if Path(source).is_dir() else run.resolve().parent / Path(source).name
-        yield from runs_behind(folder, its_role)
+        if folder.resolve().name not in found:
+            _add_run(folder, its_role, shipped_names, found)
     record = run_record.read(run) or {}
     commits = [session["commit"] for session in record.get("sessions", ()) if session["commit"]]
-    yield {
+    found[run.resolve().name] = {
         "run": run.resolve().name,
         "role": role,
         "recipe": dataclasses.asdict(recipe),
@@ -166,8 +174,8 @@ def _training(runs: Sequence[dict[str, Any]]) -> str:
     if not runs:
         return "How it was trained is not recorded."
     said = {
-        "start": "the weights that the next run started from",
-        "teacher": "a teacher of the run that ships",
+        "start": "weights that a later run started from",
+        "teacher": "a teacher of a later run",
         "trained": "the run that ships",
     }
     fields = dict.fromkeys(field for run in runs for field in run["recipe"])

@@ -26,6 +26,7 @@ from typing import Any
 
 import anchors
 import matplotlib
+import model_cards
 
 from keras_affect._files import written_whole
 from keras_affect.training import Recipe
@@ -34,6 +35,8 @@ from keras_affect.weights import catalog
 REPOSITORY = Path(__file__).resolve().parents[1]
 REPORTS = REPOSITORY / "export" / "reports"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+#: Fields of a recipe that name other runs.
+_RUNS = ("start_from", "teachers")
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
@@ -129,14 +132,12 @@ def _compared(scores: dict[str, Any]) -> list[str]:
 
 
 def _transcript(run: Path, data: Path) -> list[str]:
-    names = ["first", "second", "third"]
-    runs = _with_those_before(run)
-    trained = [
-        _training(before, names[place], names[place - 1] if place else None)
-        for place, before in enumerate(runs)
-    ]
-    hours = sum(_seconds(before) for before in runs) / 3600
-    last = f"runs/{names[len(runs) - 1]}"
+    runs = model_cards.runs_behind(run)
+    words = ["first", "second", "third", "fourth", "fifth", "sixth"]
+    names = {made["run"]: f"runs/{word}" for made, word in zip(runs, words, strict=False)}
+    trained = [_training(run.parent / folder, names) for folder in names]
+    hours = sum(made["hours"] for made in runs)
+    last = names[run.name]
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         (here / "runs").mkdir()
@@ -156,18 +157,11 @@ def _transcript(run: Path, data: Path) -> list[str]:
         ]  # fmt: skip
     return [
         "### How they were made",
-        f"On two cores, {hours:.1f} hours in all, with other work beside it. Each run after the "
-        "first starts from what the one before learnt; the second was added when the first one's "
-        "valid accuracy was seen:",
+        f"On two cores, {hours:.1f} hours in all, with other work beside it. Which run came next "
+        "was decided when the valid accuracy of those before was seen:",
         *(f"```text\n{text}\n```" for text in trained),
         *(f"```text\n{text}\n```" for text in shown),
     ]
-
-
-def _with_those_before(run: Path) -> list[Path]:
-    """The runs that a run started from, the first one first, and itself."""
-    source = Recipe.load(run / "recipe.json").start_from
-    return [*(_with_those_before(REPOSITORY / source) if source else []), run]
 
 
 def _rows(run: Path) -> list[dict[str, str]]:
@@ -175,21 +169,26 @@ def _rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _seconds(run: Path) -> float:
-    return sum(float(row["seconds"]) for row in _rows(run))
+def _training(run: Path, names: dict[str, str]) -> str:
+    """The command that makes a run, and the epochs that its log tells of.
 
-
-def _training(run: Path, name: str, source: str | None) -> str:
-    """The command that makes a run, and the epochs that its log tells of."""
+    Args:
+        run: The run's folder.
+        names: What runs are called in the README, by their folders' names.
+    """
     recipe = Recipe.load(run / "recipe.json")
     given = {
         field.name: getattr(recipe, field.name)
         for field in dataclasses.fields(Recipe)
-        if getattr(recipe, field.name) != field.default and field.name != "start_from"
+        if getattr(recipe, field.name) != field.default and field.name not in _RUNS
     }
     given["epochs"] = recipe.epochs
-    options = "".join(f" --{key.replace('_', '-')} {value}" for key, value in given.items())
-    begin = f" --start-from runs/{source}" if source else ""
+    behind = [("start-from", recipe.start_from)] if recipe.start_from else []
+    behind += [("teacher", teacher) for teacher in recipe.teachers]
+    options = "".join(
+        f" --{option} {names.get(Path(source).name, source)}" for option, source in behind
+    )
+    options += "".join(f" --{key.replace('_', '-')} {value}" for key, value in given.items())
     rows = _rows(run)
     lines = [
         f"epoch {row['epoch']}/{len(rows)}  loss {float(row['loss']):.4f}  "
@@ -197,7 +196,7 @@ def _training(run: Path, name: str, source: str | None) -> str:
         f"valid accuracy {float(row['val_emotion_accuracy']):.2%}"
         for row in rows
     ]
-    command = f"$ keras-affect train --data PATH/TO/FERPLUS --out runs/{name}{begin}{options}"
+    command = f"$ keras-affect train --data PATH/TO/FERPLUS --out {names[run.name]}{options}"
     return "\n".join([command, *lines[:2], "...", *lines[-3:]])
 
 

@@ -111,7 +111,7 @@ def test_runs_behind_a_run_come_first(tmp_path):
     a_run(tmp_path / "teacher", Recipe(width=1.5))
     recipe = Recipe(start_from="runs/first", teachers=("runs/teacher", "ferplus"))
     last = a_run(tmp_path / "last", recipe, images=28218)
-    found = list(cards.runs_behind(last))
+    found = cards.runs_behind(last)
     assert [(run["run"], run["role"]) for run in found] == [
         ("first", "start"), ("teacher", "teacher"), ("last", "trained"),
     ]  # fmt: skip
@@ -123,7 +123,17 @@ def test_runs_behind_a_run_come_first(tmp_path):
     assert "| `teachers` | none | none | runs/teacher, ferplus |" in text
     shutil.rmtree(tmp_path / "teacher")
     with pytest.raises(FileNotFoundError, match="teacher"):
-        list(cards.runs_behind(last))
+        cards.runs_behind(last)
+
+
+def test_a_run_that_is_start_and_teacher_is_one(tmp_path):
+    a_run(tmp_path / "first", Recipe(seed=1))
+    a_run(tmp_path / "second", Recipe(start_from="runs/first", seed=2))
+    recipe = Recipe(start_from="runs/second", teachers=("runs/second", "runs/first"), seed=3)
+    found = cards.runs_behind(a_run(tmp_path / "third", recipe))
+    assert [(run["run"], run["role"]) for run in found] == [
+        ("first", "start"), ("second", "start"), ("third", "trained"),
+    ]  # fmt: skip
 
 
 def test_the_command_records_a_run_and_writes_every_card(tmp_path, capsys):

@@ -10,7 +10,8 @@ of FER+ valid. A run that is there already gets no second row: if it was scored 
 written anew.
 
 The lines "# Time:" and "# Score:" at the head of each recipe that ships are written from the rows
-that have exactly this recipe.
+that have exactly this recipe. Only the folders of runs that it names may have had other names: a
+recipe says runs/ferplus_lite, or that a name ships, where the run had its weights elsewhere.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import json
 import re
 import statistics
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,7 +131,7 @@ def described(recipe: Recipe) -> str:
 
 def with_head(text: str, name: str, rows: Sequence[Mapping[str, str]]) -> str:
     """A recipe's file with time and score in its head, from the rows of its runs."""
-    runs = [row for row in rows if row["recipe"] == name]
+    runs = [row for row in rows if _is_of(row["recipe"], name, tomllib.loads(text))]
     time = score = "not measured yet."
     if runs:
         seeds = f"seed {runs[0]['seed']}" if len(runs) == 1 else f"{len(runs)} runs"
@@ -145,6 +147,17 @@ def with_head(text: str, name: str, rows: Sequence[Mapping[str, str]]) -> str:
         if found != 1:
             raise ValueError(f"{name}.toml: expected one line '# {heading}: ...', found {found}")
     return text
+
+
+def _is_of(described: str, name: str, recipe: Mapping[str, Any]) -> bool:
+    """Whether a row's recipe is this one, but for where the runs that it names lay."""
+    closest, _, said = described.partition(": ")
+    differences = dict(part.split("=", 1) for part in said.split(", ")) if said else {}
+    return closest == name and all(
+        (field == "start_from" and bool(recipe.get(field)))
+        or (field == "teachers" and value.count("+") + 1 == len(recipe.get(field, ())))
+        for field, value in differences.items()
+    )
 
 
 def _mean(shares: Sequence[str]) -> str:

@@ -119,6 +119,27 @@ def test_heads_of_recipes_tell_time_and_score(tmp_path):
         ledger.with_head("seed = 1\n", "lite", [])
 
 
+def test_heads_count_runs_that_had_other_folders_and_none_that_differ_otherwise():
+    text = '# Time: ?\n# Score: ?\n\nstart_from = "ferplus_v1"\nteachers = ["a", "b"]\n'
+    row = {"seed": "1", "hours": "1", "accuracy": "0.5", "without_duplicates": ""}
+
+    def score(recipe, of=text):
+        return ledger.with_head(of, "taught", [row | {"recipe": recipe}]).splitlines()[1]
+
+    here = "# Score: 50.00 % of FER+ valid (seed 1)."
+    for recipe in ("taught", "taught: start_from=c, teachers=c+runs/d", "taught: teachers=c+d"):
+        assert score(recipe) == here
+    for recipe in (
+        "taught: teachers=c", "taught: teachers=c+d+e", "taught: epochs=3", "taught_more",
+        "taught: start_from=c, epochs=3", "another: start_from=c",
+    ):  # fmt: skip
+        assert score(recipe) == "# Score: not measured yet."
+    untaught = "# Time: ?\n# Score: ?\n\nseed = 1\n"
+    assert score("taught", untaught) == here
+    assert score("taught: start_from=c", untaught) != here
+    assert score("taught: teachers=c", untaught) != here
+
+
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
 def test_no_head_is_stale(name):
     text = shipped_recipes()[name].read_text(encoding="utf-8")

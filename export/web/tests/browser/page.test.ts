@@ -243,6 +243,11 @@ describe("pictures", () => {
     expect(await tab()).toBe("Face 2");
     await page.keyboard.press("Space");
     await page.locator("#faces [aria-pressed=true]", { hasText: "Face 2" }).waitFor();
+    // The switch between the models that ship, which starts at the newest "ferplus".
+    expect(await tab()).toMatch(/^LightweightCNN ferplus_v1, int8.*LightweightCNN ferplus_tiny_v1/);
+    expect(await page.locator("#model option:checked").textContent()).toMatch(
+      /^LightweightCNN ferplus_v[2-9]/,
+    );
     expect(await tab()).toBe("Download session (csv)");
     await Promise.all([page.waitForEvent("download"), page.keyboard.press("Space")]);
     expect(await tab()).toBe("What this page is made of");

@@ -121,6 +121,7 @@ def rows() -> list[Row]:
         pipeline("A mild mixture of all.", "light"),
         pipeline("The strong one, which trainings use.", "strong"),
         pipeline("The strong one with noise and darkness, for cameras.", "camera"),
+        pipeline("Less of it, and no square: what ferplus_v2 learnt from.", "moderate"),
         cutout("A square of a number: here black.", 14, 0.0),
         cutout("Larger, and gray.", 22, 128.0),
         mixup("With drawn faces, shares mostly near 0 or 1.", 0.2),

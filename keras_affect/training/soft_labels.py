@@ -22,7 +22,7 @@ def with_answers(labelled: Labelled, teacher: Any, share: float) -> Labelled:
     against the teacher and `1 - share` times that against the labels.
 
     Args:
-        labelled: Pictures with shares of the eight emotions, and perhaps valence and arousal.
+        labelled: Pictures with shares of the eight emotions, valence and arousal.
         teacher: A model of these emotions that returns a dict, as those of `keras_affect.models`;
             where it gives no "valence_arousal", these stay as they are.
         share: The teacher's, in [0, 1].

@@ -274,6 +274,17 @@ def test_table_names_the_command_that_wrote_it(example):
     assert "03_regularizers.py --smoke`" in example.table([drawn]).splitlines()[0]
 
 
+def test_the_table_that_is_kept_is_what_its_lines_say(example):
+    """And the command that it names goes on with it."""
+    path = example.RESULTS / "03_regularizers.csv"
+    text = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert "--every 4 --epochs 12 --dtype mixed_bfloat16`" in text.splitlines()[0]
+    data = example.Faces.name(path, every=4)
+    results = example.read(path, data=data, epochs=12, dtype="mixed_bfloat16")
+    assert {result.regulariser for result in results} == set(example.ROWS)
+    assert text == example.table(results)
+
+
 def test_lines_are_read_as_they_were_written(example, tmp_path):
     path = tmp_path / "03_regularizers.csv"
     results = [_result(example, name, 0, 0.8) for name in example.ROWS]

@@ -7,7 +7,7 @@ that has its line is not done again: an interrupted run goes on where it stopped
 after `--seeds 3` adds two of each row.
 
     # goes on with the table in results/
-    python examples/03_regularizers.py --data FERPLUS --every 4 --dtype mixed_bfloat16 --epochs 12
+    python examples/03_regularizers.py --data FERPLUS --every 4 --epochs 12
     # all of FER+ train, longer: a table of its own
     python examples/03_regularizers.py --data FERPLUS --out runs/regularizers
     python examples/03_regularizers.py --smoke      # drawn faces, to see that it works
@@ -351,12 +351,21 @@ def train(name: str, seed: int, faces: Faces, epochs: int, dtype: str, stages: A
 # === The table
 
 
-def read(path: Path, **same: Any) -> list[Result]:
+def read(path: Path, dtype: str, seeds: int, **same: Any) -> list[Result]:
     """The lines of earlier runs, which must have been trained as the lines to come.
+
+    Changes are taken seed by seed, so a seed's trainings must all be of one dtype; another seed's
+    may be of another, as where a machine has no bfloat16.
+
+    Args:
+        path: The CSV file; there are no lines where there is none.
+        dtype: Of the trainings to come.
+        seeds: How many seeds a row is to have.
+        same: Other columns with their values, the same in every line.
 
     Raises:
         ValueError: If the file holds something else, or a line with another setting, or with
-            other values than those of `same`; names the file and the line.
+            other values than those asked for; names the file and the line.
     """
     if not path.exists():
         return []
@@ -381,6 +390,13 @@ def read(path: Path, **same: Any) -> list[Result]:
                         "another folder with --out"
                     )
             results.append(result)
+    for seed in range(seeds):
+        of_seed = [result for result in results if result.seed == seed]
+        if 0 < len(of_seed) < len(ROWS) and (found := {r.dtype for r in of_seed}) != {dtype}:
+            raise ValueError(
+                f"{path}: seed {seed} has trainings in {', '.join(sorted(found))} and lacks "
+                f"others, which would be in {dtype}; take its --dtype, or another folder with --out"
+            )
     return results
 
 
@@ -414,13 +430,21 @@ def table(results: Sequence[Result]) -> str:
     if part := re.fullmatch(r"FER\+(?: \(1 of (\d+) train pictures\))?", first.data):
         every = f" --every {part[1]}" if part[1] else ""
         command = f"03_regularizers.py --data PATH/TO/FERPLUS{every} --epochs {first.epochs}"
-        if first.dtype != "float32":
-            command += f" --dtype {first.dtype}"
+        if results[-1].dtype != "float32":
+            command += f" --dtype {results[-1].dtype}"
+    seeds: dict[str, set[str]] = {}
+    for result in results:
+        seeds.setdefault(result.dtype, set()).add(str(result.seed))
+    dtypes = first.dtype
+    if len(seeds) > 1:
+        dtypes = ", ".join(
+            f"{dtype} with seed {' and '.join(sorted(of))}" for dtype, of in seeds.items()
+        )
     return (
         f"`python examples/{command}` wrote this table: {first.data}, epochs={first.epochs}, "
-        f"{first.dtype}. Accuracies in percent, mean and standard deviation over seeds; change "
-        "against the first row in percentage points; train accuracy of pictures without "
-        "augmentation.\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+        f"{dtypes}. Accuracies in percent, mean and standard deviation over seeds; change "
+        "against the first row in percentage points, seed by seed; train accuracy of pictures "
+        "without augmentation.\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
     )
 
 
@@ -485,7 +509,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = out / "03_regularizers.csv"
     try:
         trained_on = Faces.name(options.data, options.every)
-        results = read(path, data=trained_on, epochs=options.epochs, dtype=options.dtype)
+        results = read(path, options.dtype, options.seeds, data=trained_on, epochs=options.epochs)
         faces = Faces(options.data, options.every)
         out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:

@@ -7,9 +7,13 @@ Writes into keras_affect/weights/:
 - MODEL_NAME.weights.h5: the weights in half precision, statistics of batch normalisation in
   float32. The run's model is then filled from this file, and everything below is made from that:
   the two files that ship are one model, and the scores are those of the rounded weights.
-- MODEL_NAME_int8.tflite: full int8, calibrated on 512 images of FER+ train.
+- MODEL_NAME_int8.tflite: full int8, calibrated on 512 images of FER+ train; without the names of
+  tensors inside, which no runtime reads.
 - catalog.json: an entry for each, with hash, size, configuration, its score on FER+ valid, and how
   many pictures it was trained on: those that the run's recipe takes of the data.
+
+--scale-temperature divides the logits by the one number at which the cross-entropy on valid is
+least, before anything is written; the catalog says so where it says what was learnt from.
 
 A name that ships stays what it was: an existing one is refused unless --overwrite is given.
 Takes about two minutes on two cores.
@@ -40,20 +44,24 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from keras_affect import evaluation, models
 from keras_affect._files import written_whole
-from keras_affect.datasets import ferplus
+from keras_affect.datasets import ferplus, votes
 from keras_affect.export import ExportReport, calibration, to_litert
-from keras_affect.training import Recipe
+from keras_affect.export.flatbuffer import has_inner_names
+from keras_affect.training import Recipe, scale_temperature
 from keras_affect.weights import catalog
 from keras_affect.weights.storage import load_weights, save_weights_float16
 
 LICENCE = "Apache-2.0"
+_NO_PICTURE = "; no picture is in this package"
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     if options.rebuild:
-        if options.run or options.name:
-            raise ValueError("--rebuild takes no --run and no --name: it makes all that ships")
+        if options.run or options.name or options.scale_temperature:
+            raise ValueError(
+                "--rebuild makes all that ships: it takes no --run, --name or --scale-temperature"
+            )
         _rebuild(options.out, options.data)
         return
     if not options.run or not options.name:
@@ -64,7 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
             f"Received: name={options.name!r}"
         )
     trained = models.load(options.run)
-    data = _data(options.run, options.data)
+    fitted = _fit_temperature(trained, options.data) if options.scale_temperature else None
+    data = _data(options.run, options.data, fitted)
     architecture = type(trained).__name__
     shipped = json.loads((options.out / "catalog.json").read_text(encoding="utf-8"))
     others = [row for row in shipped if (row["model"], row["name"]) != (architecture, options.name)]
@@ -107,40 +116,52 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{entry.file}: {entry.size:,} bytes, accuracy {entry.scores['accuracy']:.2%}")
 
 
-def _data(run: Path, root: str) -> str:
+def _fit_temperature(model: Any, root: str) -> str:
+    """What is to be said of the model's temperature, once it was scaled on valid."""
+    valid = ferplus.read(root, "valid")
+    kept = votes.majority(valid.votes) >= 0  # those that scores are of
+    shares = votes.outlier_free(valid.votes[kept])
+    temperature = scale_temperature(model, valid.images[kept].astype("float32"), shares)
+    return f"one number, the temperature of its probabilities, {temperature:.3f}, from FER+ valid"
+
+
+def _data(run: Path, root: str, fitted: str | None = None) -> str:
     """What a run learnt from, as its recipe and those of the runs behind it take it."""
-    said = []
-    for recipe in _recipes(run):
-        without = "valid" if recipe.drop_duplicates else None
-        pictures = len(ferplus.labelled(root, "train", recipe.labels, drop_duplicates=without).data)
-        apart = ", without those that stand in valid too" if without else ""
-        text = (
-            f"FER+ train: {pictures:,} pictures of FER2013 (Goodfellow et al. 2013){apart}, with "
-            "ten crowd votes each (Barsoum et al. 2016)"
-        )
-        if text not in said:
-            said.append(text)
-    return f"{'; '.join(said)}; no picture is in this package"
+    said = list(dict.fromkeys(_data_sets(run, root)))
+    return f"{'; '.join([*said, fitted] if fitted else said)}{_NO_PICTURE}"
 
 
-def _recipes(run: Path) -> Iterator[Recipe]:
-    """A run's recipe, then those of the runs that it started from or was taught by."""
+def _data_sets(run: Path, root: str) -> Iterator[str]:
+    """What a run learnt from, then what those did that it started from or was taught by."""
     file = run / "recipe.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; a folder of keras-affect train has one")
     recipe = Recipe.load(file)
-    yield recipe
-    for source in filter(None, (recipe.start_from, *getattr(recipe, "teachers", ()))):
-        # A relative one starts where the training was run: there, runs stood beside each other.
-        yield from _recipes(run.resolve().parent / Path(source).name)
+    without = "valid" if recipe.drop_duplicates else None
+    pictures = len(ferplus.labelled(root, "train", recipe.labels, drop_duplicates=without).data)
+    apart = ", without those that stand in valid too" if without else ""
+    yield (
+        f"FER+ train: {pictures:,} pictures of FER2013 (Goodfellow et al. 2013){apart}, with "
+        "ten crowd votes each (Barsoum et al. 2016)"
+    )
+    for source in filter(None, (recipe.start_from, *recipe.teachers)):
+        if source in catalog.names():
+            shipped = catalog.find_by_name(source, "keras")
+            yield from shipped.data.removesuffix(_NO_PICTURE).split("; ")
+        else:
+            # A relative one starts where the training was run: there, runs stood side by side.
+            yield from _data_sets(run.resolve().parent / Path(source).name, root)
 
 
-def _export(model: Any, name: str, data: str, root: str, path: Path) -> ExportReport:
+def _export(
+    model: Any, name: str, data: str, root: str, path: Path, tensor_names: bool = False
+) -> ExportReport:
     """The int8 file of a model whose weights ship under a name, and what it learnt from."""
     return to_litert(
         model,
         path,
         "int8",
+        tensor_names=tensor_names,
         calibration=calibration.from_ferplus(root),
         description=f"{type(model).__name__} {name}: {model.count_params():,} parameters, "
         f"trained on {data}",
@@ -159,8 +180,11 @@ def _rebuild(out: Path, root: str) -> None:
         load_weights(model, out / weights[entry.model, entry.name].file)
         with tempfile.TemporaryDirectory(prefix="keras_affect_") as scratch:
             again = Path(scratch) / entry.file
-            _export(model, entry.name, entry.data, root, again)
-            is_same = again.read_bytes() == (out / entry.file).read_bytes()
+            ships = (out / entry.file).read_bytes()
+            # The first ones were written with them, and stay what they were.
+            named = has_inner_names(ships)
+            _export(model, entry.name, entry.data, root, again, tensor_names=named)
+            is_same = again.read_bytes() == ships
         print(f"{entry.file}: {'the same bytes' if is_same else 'other bytes'}", flush=True)
         if not is_same:
             differing.append(entry.file)
@@ -179,6 +203,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--name", help="a name with a version, as ferplus_v1")
     parser.add_argument("--out", type=Path, default=catalog.FOLDER, help="where what ships lies")
+    parser.add_argument(
+        "--scale-temperature", action="store_true", help="fit the probabilities' scale on valid"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a name that ships")
     return parser.parse_args(arguments)
 

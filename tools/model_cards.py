@@ -89,12 +89,11 @@ def runs_behind(run: Path) -> list[dict[str, Any]]:
     the run does not say.
     """
     found: dict[str, dict[str, Any]] = {}
-    names = {name for _, name in shipped()}
-    _add_run(run, "trained", names | {name.rpartition("_v")[0] for name in names}, found)
+    _add_run(run, "trained", found)
     return list(found.values())
 
 
-def _add_run(run: Path, role: str, shipped_names: set[str], found: dict[str, Any]) -> None:
+def _add_run(run: Path, role: str, found: dict[str, Any]) -> None:
     from keras_affect.training import Recipe, run_record
 
     recipe = Recipe.load(run / "recipe.json")
@@ -102,12 +101,12 @@ def _add_run(run: Path, role: str, shipped_names: set[str], found: dict[str, Any
     if recipe.start_from:
         behind.insert(0, (recipe.start_from, "start"))
     for source, its_role in behind:
-        if source in shipped_names:
+        if source in catalog.names():
             continue  # it has a card of its own
         # A relative one starts where the training was run; there runs stood beside each other.
         folder = Path(source) if Path(source).is_dir() else run.resolve().parent / Path(source).name
         if folder.resolve().name not in found:
-            _add_run(folder, its_role, shipped_names, found)
+            _add_run(folder, its_role, found)
     record = run_record.read(run) or {}
     commits = [session["commit"] for session in record.get("sessions", ()) if session["commit"]]
     found[run.resolve().name] = {

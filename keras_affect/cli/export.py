@@ -46,6 +46,9 @@ def export(
     mediapipe: Annotated[
         bool, typer.Option("--mediapipe", help="For MediaPipe Tasks' ImageClassifier.")
     ] = False,
+    tensor_names: Annotated[
+        bool, typer.Option(help="Keep the names of tensors inside, which tools that draw it show.")
+    ] = True,
     frames: Annotated[
         int | None,
         typer.Option(help="Of a model of clips: clips of so many frames, else one by one."),
@@ -106,10 +109,11 @@ def export(
         is_of_clips = isinstance(loaded, models.TemporalAffect)
         if frames is not None and not is_of_clips:
             raise ValueError(f"--frames is for a model of clips; {model} is of single pictures")
-        if is_of_clips and (input or resize_from or keep_float or layer_errors or mediapipe):
+        of_pictures = (input, resize_from, keep_float, layer_errors, mediapipe, not tensor_names)
+        if is_of_clips and any(of_pictures):
             raise ValueError(
                 f"{model} is a model of clips: it goes without --input, --resize-from, "
-                "--keep-float, --layer-errors and --mediapipe"
+                "--keep-float, --layer-errors, --mediapipe and --no-tensor-names"
             )
         images = labelled = None
         if calibration is not None:
@@ -148,6 +152,7 @@ def export(
                 keep_float=keep_float or (),
                 layer_errors=layer_errors,
                 for_mediapipe=mediapipe,
+                tensor_names=tensor_names,
                 **common,
             )
     if report is not None:

@@ -1,4 +1,4 @@
-"""What stands in a ``.tflite``: its operators, and which of them compute in float.
+"""What stands in a ``.tflite``: its operators, which of them compute in float, its tensors' names.
 
 Read from the file by its schema and not from an interpreter, which shows its own plan: operators
 that a delegate took over look like one.
@@ -11,9 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["Operator", "count", "operators", "stayed_float"]
+__all__ = [
+    "Operator",
+    "count",
+    "has_inner_names",
+    "operators",
+    "packed",
+    "stayed_float",
+    "unpacked",
+    "without_inner_names",
+]
+
+_IDENTIFIER = b"TFL3"
 
 _OPERATOR_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
@@ -36,6 +48,7 @@ class Operator:
         inputs: The names of its inputs, of those that it has.
         results: The names of its outputs. The converter makes them of the places in the Keras
             model that the operator was fused from, as "model/relu/Relu;model/conv/convolution".
+            Empty where a file came without.
     """
 
     name: str
@@ -73,9 +86,13 @@ def _of_subgraph(model: Any, subgraph: Any) -> Iterator[Operator]:
             _OPERATOR_NAMES[builtin] if is_builtin else code.CustomCode().decode(),
             is_builtin,
             tuple(_TYPE_NAMES[tensor.Type()] for tensor in tensors),
-            tuple(tensor.Name().decode() for tensor in inputs),
-            tuple(tensor.Name().decode() for tensor in tensors),
+            tuple(_name(tensor) for tensor in inputs),
+            tuple(_name(tensor) for tensor in tensors),
         )
+
+
+def _name(tensor: Any) -> str:
+    return (tensor.Name() or b"").decode()
 
 
 def count(of: list[Operator]) -> dict[str, int]:
@@ -96,3 +113,38 @@ def stayed_float(of: list[Operator]) -> dict[str, int]:
             and any(dtype.startswith(("float", "bfloat")) for dtype in operator.outputs)
         ]
     )
+
+
+def unpacked(content: bytes) -> Any:
+    """A file as the schema's own objects, to change and hand to `packed`."""
+    return schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+
+
+def packed(model: Any) -> bytes:
+    """The file of the schema's own objects."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def has_inner_names(content: bytes) -> bool:
+    """Whether a tensor has a name that is neither an input nor an output of its graph."""
+    return any(tensor.name for tensor in _inner_tensors(unpacked(content)))
+
+
+def without_inner_names(content: bytes) -> bytes:
+    """The same graph without the names of the tensors between its inputs and its outputs.
+
+    No runtime reads them. A tool that draws the graph shows them: one then sees operators, and no
+    longer from which layers they are.
+    """
+    model = unpacked(content)
+    for tensor in _inner_tensors(model):
+        tensor.name = None
+    return packed(model)
+
+
+def _inner_tensors(model: Any) -> Iterator[Any]:
+    for subgraph in model.subgraphs:
+        borders = {*subgraph.inputs, *subgraph.outputs}
+        yield from (one for place, one in enumerate(subgraph.tensors) if place not in borders)

@@ -47,6 +47,7 @@ def to_litert(
     keep_float: Sequence[str] = (),
     layer_errors: bool = False,
     for_mediapipe: bool = False,
+    tensor_names: bool = True,
     timed: bool = True,
 ) -> ExportReport:
     """Write a Keras model as a ``.tflite``, and measure what was written.
@@ -92,6 +93,9 @@ def to_litert(
         for_mediapipe: Whether to write what MediaPipe Tasks' ImageClassifier takes, on Android,
             iOS, the web and in Python: "int8", RGB, the output "emotion" alone, and TFLite
             Metadata with the class names.
+        tensor_names: Whether tensors inside the graph keep the names that the converter made of
+            those of layers. No runtime reads them, tools that draw a graph show them, and they
+            are 7.5 kB of a `LightweightCNN`.
         timed: Whether to time the file here. A time from a busy machine says nothing.
 
     Returns:
@@ -152,7 +156,10 @@ def to_litert(
         licence=licence,
         limits=limits,
     )
-    content = metadata.append(mediapipe.described(flat, fields) if for_mediapipe else flat, fields)
+    content = flat if tensor_names else flatbuffer.without_inner_names(flat)
+    if for_mediapipe:
+        content = mediapipe.described(content, fields)
+    content = metadata.append(content, fields)
     inputs, outputs = measure.borders(content)
     verification.check_borders(inputs, outputs, signature, config)
 

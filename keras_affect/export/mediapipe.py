@@ -16,9 +16,10 @@ from typing import Any
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_affect.export import flatbuffer
+
 __all__ = ["described", "single_headed"]
 
-_MODEL_IDENTIFIER = b"TFL3"
 _METADATA_IDENTIFIER = b"M001"
 _BUFFER_NAME = "TFLITE_METADATA"
 
@@ -45,7 +46,7 @@ def described(flat: bytes, fields: Mapping[str, Any]) -> bytes:
         flat: The flatbuffer, of one input, RGB pictures, and one output, probabilities.
         fields: What `metadata.describe` returned.
     """
-    model = schema.ModelT.InitFromPackedBuf(bytearray(flat), 0)
+    model = flatbuffer.unpacked(flat)
     buffer = schema.BufferT()
     buffer.data = list(_metadata(fields))
     entry = schema.MetadataT()
@@ -53,9 +54,7 @@ def described(flat: bytes, fields: Mapping[str, Any]) -> bytes:
     entry.buffer = len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or ()), entry]
-    builder = flatbuffers.Builder(len(flat) + 4096)
-    builder.Finish(model.Pack(builder), _MODEL_IDENTIFIER)
-    return bytes(builder.Output())
+    return flatbuffer.packed(model)
 
 
 def _metadata(fields: Mapping[str, Any]) -> bytes:

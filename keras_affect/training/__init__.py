@@ -9,6 +9,7 @@ from keras_affect.training.distillation import Distiller
 from keras_affect.training.quantization_aware import QuantizationAware
 from keras_affect.training.recipe import Recipe, shipped_recipes
 from keras_affect.training.schedules import OneCycle
+from keras_affect.training.temperature import scale_temperature
 
 if TYPE_CHECKING:
     from keras_affect.training.fine_tuning import FineTuning, balanced_class_weights, fine_tune
@@ -22,6 +23,7 @@ __all__ = [
     "Recipe",
     "balanced_class_weights",
     "fine_tune",
+    "scale_temperature",
     "shipped_recipes",
     "train",
 ]

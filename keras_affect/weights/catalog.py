@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Entry", "entries", "find", "find_by_name", "version"]
+__all__ = ["Entry", "entries", "find", "find_by_name", "names", "version"]
 
 FOLDER = Path(__file__).parent
 
@@ -90,6 +90,11 @@ def entries() -> tuple[Entry, ...]:
     """All that ships, in the catalog's order."""
     rows = json.loads((FOLDER / "catalog.json").read_text(encoding="utf-8"))
     return tuple(Entry(**row) for row in rows)
+
+
+def names() -> frozenset[str]:
+    """All names that ship, each with and without its version."""
+    return frozenset(name for entry in entries() for name in (entry.name, version(entry.name)[0]))
 
 
 def version(name: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import functools
 import importlib.util
+import itertools
 import sys
 
 import keras
@@ -278,10 +279,11 @@ def test_the_table_that_is_kept_is_what_its_lines_say(example):
     """And the command that it names goes on with it."""
     path = example.RESULTS / "03_regularizers.csv"
     text = path.with_suffix(".md").read_text(encoding="utf-8")
-    assert "--every 4 --epochs 12 --dtype mixed_bfloat16`" in text.splitlines()[0]
+    assert "--every 4 --epochs 12`" in text.splitlines()[0]
     data = example.Faces.name(path, every=4)
-    results = example.read(path, data=data, epochs=12, dtype="mixed_bfloat16")
-    assert {result.regulariser for result in results} == set(example.ROWS)
+    results = example.read(path, dtype="float32", seeds=3, data=data, epochs=12)
+    done = sorted((result.regulariser, result.seed) for result in results)
+    assert done == sorted(itertools.product(example.ROWS, range(3)))
     assert text == example.table(results)
 
 
@@ -289,5 +291,24 @@ def test_lines_are_read_as_they_were_written(example, tmp_path):
     path = tmp_path / "03_regularizers.csv"
     results = [_result(example, name, 0, 0.8) for name in example.ROWS]
     example.write(path, results)
-    assert example.read(path, data="FER+", epochs=15, dtype="float32") == results
-    assert example.read(tmp_path / "none.csv") == []
+    same = {"dtype": "float32", "seeds": 3, "data": "FER+", "epochs": 15}
+    assert example.read(path, **same) == results
+    assert example.read(tmp_path / "none.csv", **same) == []
+
+
+def test_a_seed_is_of_one_dtype(example, tmp_path):
+    """Changes are against the first row of the same seed: both must have been computed alike."""
+    path = tmp_path / "03_regularizers.csv"
+    whole = [
+        dataclasses.replace(_result(example, name, 0, 0.8), dtype="mixed_bfloat16")
+        for name in example.ROWS
+    ]
+    example.write(path, [*whole, _result(example, "none", 1, 0.8)])
+    same = {"data": "FER+", "epochs": 15}
+    assert len(example.read(path, dtype="float32", seeds=2, **same)) == len(whole) + 1
+    head = path.with_suffix(".md").read_text(encoding="utf-8").splitlines()[0]
+    assert "--epochs 15` wrote this table" in head
+    assert "mixed_bfloat16 with seed 0, float32 with seed 1." in head
+    with pytest.raises(ValueError, match=r"seed 1 has trainings in float32 and lacks others"):
+        example.read(path, dtype="mixed_bfloat16", seeds=2, **same)
+    assert example.read(path, dtype="mixed_bfloat16", seeds=1, **same)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from keras_affect import models
+from keras_affect.datasets import ferplus
+from keras_affect.export import flatbuffer
 from keras_affect.models import LightweightCNN
 from keras_affect.runtime import AffectInterpreter
 from keras_affect.training import Recipe
@@ -80,6 +83,7 @@ def test_entries_are_true(built: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         assert 0 <= entry.scores["accuracy"] <= 1
         assert entry.licence == "Apache-2.0"
         assert "FER+ train: 24 pictures of FER2013 (Goodfellow et al. 2013), without" in entry.data
+    assert not flatbuffer.has_inner_names(litert.path.read_bytes())
     said = AffectInterpreter(litert.path).fields["description"]
     assert said.endswith(f"trained on {litert.data}")
 
@@ -134,13 +138,53 @@ def test_what_earlier_runs_learnt_from_is_said_too(built: Any, tmp_path: Path) -
         "second": Recipe(start_from="runs/all"),
         "third": Recipe(start_from="runs/second", seed=1),
         "lost": Recipe(start_from="runs/nowhere"),
+        "taught": Recipe(teachers=("ferplus_v1",)),
     }.items():
         (tmp_path / name).mkdir()
         recipe.save(tmp_path / name / "recipe.json")
     said = script()._data(tmp_path / "third", data)
     assert said.count("FER+ train: 24 pictures") == 2, "once with duplicates, once without"
+    assert said.count("no picture is in this package") == 1
+    said = script()._data(tmp_path / "taught", data)
+    shipped = catalog.find("LightweightCNN", "ferplus_v1", "keras").data
+    assert "FER+ train: 24 pictures" in said
+    assert shipped.split("; ")[0] in said, "what those learnt from that ship"
+    assert said.count("no picture is in this package") == 1
     with pytest.raises(FileNotFoundError, match=r"nowhere/recipe\.json: no such file"):
         script()._data(tmp_path / "lost", data)
+
+
+def test_the_temperature_is_fitted_on_valid(built: Any, tmp_path: Path) -> None:
+    _, _, trained = built
+    model = LightweightCNN.from_config(trained.get_config() | {"dtype": "float32"})
+    model.set_weights(trained.get_weights())
+    root = small_ferplus(tmp_path)
+    images = ferplus.read(root, "valid").images.astype(np.float32)
+    before = np.asarray(model(images)["emotion"], np.float64)
+    # Right of three in four, so that there is a best temperature; one picture has no majority,
+    # and does not count.
+    chosen = np.argsort(before, axis=1)[np.arange(16), np.where(np.arange(16) % 4 == 0, -2, -1)]
+    rows = []
+    for i, emotion in enumerate(chosen):
+        counts = ["0"] * 10
+        counts[emotion] = "10"
+        if i == 15:
+            counts[emotion] = counts[(emotion + 1) % 8] = "5"
+        rows.append(f'FER2013Valid{i}.png,"(0, 0, 48, 48)",{",".join(counts)}\n')
+    (root / "FER2013Valid" / "label.csv").write_text("".join(rows))
+
+    said = script()._fit_temperature(model, str(root))
+    temperatures = np.geomspace(0.1, 10, 2001)
+    powers = before[:15, None] ** (1 / temperatures[:, None])
+    of_chosen = np.take_along_axis(
+        powers / powers.sum(-1, keepdims=True), chosen[:15, None, None], -1
+    )
+    best = temperatures[(-np.log(of_chosen)).mean((0, 2)).argmin()]
+    found = float(re.search(r"probabilities, ([0-9.]+), from FER\+ valid", said)[1])
+    assert found == pytest.approx(best, rel=3e-3)
+    after = np.asarray(model(images)["emotion"], np.float64)
+    expected = before ** (1 / found)
+    np.testing.assert_allclose(after, expected / expected.sum(1, keepdims=True), atol=1e-3)
 
 
 def test_a_second_name_of_another_width(

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from keras_affect import cli
+from keras_affect.export import flatbuffer
 from tests.export.conftest import small_ferplus, smooth_images
 
 
@@ -51,9 +52,12 @@ def test_a_folder_of_pictures_calibrates(tiny: Any, run: Any, tmp_path: Path) ->
     assert code == 2
     assert err.count("\n") == 1
     assert "tiny.tflite: exists already" in err
-    code, out, _ = run(*arguments, "--mediapipe", "--overwrite")
+    named = (tmp_path / "tiny.tflite").read_bytes()
+    code, out, _ = run(*arguments, "--mediapipe", "--no-tensor-names", "--overwrite")
     assert code == 0
     assert "uint8 (1, 24, 24, 3)" in out
+    assert flatbuffer.has_inner_names(named)
+    assert not flatbuffer.has_inner_names((tmp_path / "tiny.tflite").read_bytes())
 
 
 @pytest.mark.usefixtures("convert_here")
@@ -129,6 +133,7 @@ def test_a_model_of_clips(run: Any, tiny: Any, tmp_path: Path, monkeypatch: Any)
         (("tiny.keras", "--frames", "3"), "tiny.keras is of single pictures"),
         (("clips.keras", "--frames", "0"), "argument `frames`. Expected an integer from 1"),
         (("clips.keras", "--input", "rgb"), "clips.keras is a model of clips: it goes without"),
+        (("clips.keras", "--no-tensor-names"), "clips.keras is a model of clips: it goes without"),
         (("clips.keras", "--quantization", "int4"), "argument `quantization`. Expected one of"),
     ):
         code, _, err = run(arguments[0], "a.tflite", *exact, *arguments[1:])

@@ -119,6 +119,26 @@ def _add_run(run: Path, role: str, found: dict[str, Any]) -> None:
     }
 
 
+def hours_behind(
+    runs: Sequence[Mapping[str, Any]], trained: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, float]:
+    """The hours of each run that made those weights that ship which runs started from or had as
+    teachers, and those before them; each run once.
+
+    Args:
+        runs: As `runs_behind` gives them.
+        trained: As `trainings` gives them; names without a version are not looked up.
+    """
+    found: dict[str, float] = {}
+    for run in runs:
+        recipe = run["recipe"]
+        for source in filter(None, (recipe["start_from"], *recipe.get("teachers", ()))):
+            of_source = trained.get(source, ())
+            found |= {one["run"]: one["hours"] for one in of_source}
+            found |= hours_behind(of_source, trained)
+    return found
+
+
 def card(entries: Sequence[catalog.Entry], training: Sequence[dict[str, Any]]) -> str:
     """The card's text, Markdown."""
     first = entries[0]

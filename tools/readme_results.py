@@ -89,6 +89,17 @@ def _shipped() -> list[str]:
         )
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    scaled = sorted({entry.name for entry in catalog.entries() if "temperature" in entry.data})
+    found_here = (
+        [
+            f"The probabilities of {' and '.join(f'`{name}`' for name in scaled)} were divided by "
+            "a temperature that was found on these very pictures (`build_all.py "
+            "--scale-temperature`): one number, which changes no answer, but flatters "
+            "cross-entropy and calibration error a little."
+        ]
+        if scaled
+        else []
+    )
     floor = catalog.entries()[0].scores["cross_entropy_floor"]["outlier_free_votes"]
     images = catalog.entries()[0].scores["images"]
     return [
@@ -99,6 +110,7 @@ def _shipped() -> list[str]:
         "all images, as `keras-affect evaluate --corrupt` scores them. Cross-entropy is "
         f"against the votes without outliers, whose own entropy, {floor:.3f}, no model goes below. "
         "Valence and arousal are compared with what the votes imply, not with human ratings.",
+        *found_here,
         table,
     ]
 
@@ -139,7 +151,13 @@ def _transcript(run: Path, data: Path) -> list[str]:
     words = ["first", "second", "third", "fourth", "fifth", "sixth"]
     names = {made["run"]: f"runs/{word}" for made, word in zip(runs, words, strict=False)}
     trained = [_training(run.parent / folder, names) for folder in names]
+    before = model_cards.hours_behind(runs, model_cards.trainings())
     hours = sum(made["hours"] for made in runs)
+    earlier = (
+        f", and {sum(before.values()):.1f} hours for the weights before, whose cards tell of them"
+        if before
+        else ""
+    )
     last = names[run.name]
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
@@ -160,8 +178,8 @@ def _transcript(run: Path, data: Path) -> list[str]:
         ]  # fmt: skip
     return [
         "### How they were made",
-        f"On two cores, {hours:.1f} hours in all, with other work beside it. Which run came next "
-        "was decided when the valid accuracy of those before was seen:",
+        f"On two cores, {hours:.1f} hours in all, with other work beside it{earlier}. Which run "
+        "came next was decided when the valid accuracy of those before was seen:",
         *(f"```text\n{text}\n```" for text in trained),
         *(f"```text\n{text}\n```" for text in shown),
     ]

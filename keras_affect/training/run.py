@@ -14,7 +14,7 @@ from keras_affect._files import written_whole
 from keras_affect.augmentation import face_pipeline
 from keras_affect.datasets import ferplus
 from keras_affect.datasets.batches import batches_of
-from keras_affect.training import run_record
+from keras_affect.training import processor, run_record
 from keras_affect.training.checkpoint import Checkpoint, restore
 from keras_affect.training.network import compiled, in_dtype, student_of, teacher_of
 from keras_affect.training.progress import EpochLog, ProgressBar
@@ -91,6 +91,13 @@ def train(
         )
     steps = -(-len(kept.data) // recipe.batch_size)
     console.print(f"{len(kept.data)} train images, {steps} steps an epoch", highlight=False)
+    is_on_processor = not keras.distribution.list_devices("gpu")
+    if (
+        recipe.dtype == "mixed_bfloat16"
+        and is_on_processor
+        and processor.computes_bfloat16() is False
+    ):
+        console.print("No bfloat16 in this processor: --dtype float32 is quicker here.")
 
     model = compiled(recipe, steps)
     student = student_of(model)

@@ -136,6 +136,20 @@ def test_a_run_that_is_start_and_teacher_is_one(tmp_path):
     ]  # fmt: skip
 
 
+def test_hours_of_what_weights_stand_on_count_once():
+    def run(name, hours, start="", teachers=()):
+        recipe = {"start_from": start, "teachers": teachers}
+        return {"run": name, "hours": hours, "recipe": recipe}
+
+    trained = {
+        "ferplus_v1": [run("a", 1.0), run("b", 2.0, "runs/a")],
+        "ferplus_v2": [run("a", 1.0), run("c", 4.0, "ferplus_v1", ("ferplus_v1", "runs/a"))],
+    }
+    last = run("d", 8.0, "ferplus_v2", ("ferplus_v2", "ferplus_v1"))
+    assert cards.hours_behind([last], trained) == {"a": 1.0, "b": 2.0, "c": 4.0}
+    assert cards.hours_behind([run("e", 8.0, "runs/d")], trained) == {}
+
+
 def test_the_command_records_a_run_and_writes_every_card(tmp_path, capsys):
     shutil.copy(catalog.FOLDER / "catalog.json", tmp_path)
     run = a_run(tmp_path / "run", Recipe(seed=77))

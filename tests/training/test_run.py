@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from keras_affect import models
 from keras_affect.models import LightweightCNN
-from keras_affect.training import Recipe, train
+from keras_affect.training import Recipe, processor, train
 from keras_affect.training.checkpoint import Checkpoint, restore
 from keras_affect.training.network import compiled
 from tests.datasets.test_ferplus import HAPPY, SAD, write_folder
@@ -249,3 +250,44 @@ def test_checkpoint_damaged_or_of_another_model(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ValueError, match=r"c\.npz: damaged"):
         restore(small_model(), path)
+
+
+# === The processor
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model name : A\nflags\t\t: fpu avx512f avx512_bf16 avx512_vnni\n", True),
+        ("flags : fpu amx_bf16\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd bf16 i8mm\n", True),
+        ("flags\t\t: fpu avx512f avx512_vnni\nbugs : bf16\n", False),
+        ("Features : fp asimd\n", False),
+        ("hardware : a board\n", None),
+    ],
+)
+def test_whether_a_processor_computes_bfloat16(tmp_path, text, expected):
+    path = tmp_path / "cpuinfo"
+    assert processor.computes_bfloat16(path) is None
+    path.write_text(text)
+    assert processor.computes_bfloat16(path) is expected
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float32"])
+@pytest.mark.parametrize("can", [True, False, None])
+def test_who_trains_in_bfloat16_without_its_instructions_is_told(
+    small_set, tmp_path, monkeypatch, dtype, can
+):
+    monkeypatch.setattr(processor, "computes_bfloat16", lambda: can)
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_affect.training.run.compiled", stop)
+    printed = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            replace(SMALL, dtype=dtype), small_set, tmp_path / "run", console=Console(file=printed)
+        )
+    said = "--dtype float32 is quicker here" in printed.getvalue()
+    assert said == (can is False and dtype == "mixed_bfloat16")

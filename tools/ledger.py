@@ -4,10 +4,10 @@
 
 A row has what the run's folder says of it, and an empty field where that says nothing: runs of
 earlier versions wrote neither their commit nor how they do on corrupted pictures. "recipe" is the
-recipe that ships and is closest, with the fields that differ from it as it stood on that day;
-"hours" are those of the epochs, with whatever else the machine did at the time. Scores are those
-of FER+ valid. A run that is there already gets no second row: if it was scored anew, its row is
-written anew.
+recipe that ships and is closest, with the fields that differ from it; when a recipe is changed,
+what its rows differ by is to be written anew. "hours" are those of the epochs, with whatever else
+the machine did at the time. Scores are those of FER+ valid. A run that is there already gets no
+second row: if it was scored anew, its row is written anew.
 
 The lines "# Time:" and "# Score:" at the head of each recipe that ships are written from the rows
 that have exactly this recipe. Only the folders of runs that it names may have had other names: a

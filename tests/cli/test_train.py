@@ -22,8 +22,13 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
     assert run_command(capfd, "train", *options)[0] == 0
     more = ("--seed", 7, "--mixup", "0.3", "--teacher", "one", "--teacher", "two")
     assert run_command(capfd, "train", *options, *more)[0] == 0
-    assert asked == [tiny, replace(tiny, seed=7, mixup=0.3, teachers=("one", "two"))]
-    assert tiny != Recipe()
+    assert run_command(capfd, "train", *options, "--start-from", "")[0] == 0
+    assert asked == [
+        tiny,
+        replace(tiny, seed=7, mixup=0.3, teachers=("one", "two")),
+        replace(tiny, start_from=""),
+    ]
+    assert tiny.start_from
 
 
 def test_a_recipe_from_a_file(asked, tmp_path, capfd):

@@ -13,9 +13,9 @@ from once while the other is scored, and the figures are means of both ways.
 The plot shows the circumplex before and after: where each picture was rated, where the model puts
 it, and the way between.
 
-Time: 50 s of processor time a fit on 640 pictures, two fits a seed. Expected score of ferplus_v2,
-seen on DiffusionFER (1,285 generated faces, CC0) with `--seeds 3`: before CCC 0.768 valence, 0.549
-arousal; after 0.895 +- 0.005 and 0.904 +- 0.012, mean and deviation of six fits. Its files have
+Time: 50 s of processor time a fit on 640 pictures, two fits a seed. Expected score of ferplus_v3,
+seen on DiffusionFER (1,285 generated faces, CC0) with `--seeds 3`: before CCC 0.777 valence, 0.541
+arousal; after 0.895 +- 0.002 and 0.901 +- 0.014, mean and deviation of six fits. Its files have
 plain numbers, so its halves are drawn file by file from one source: on pictures from elsewhere
 expect less.
 """

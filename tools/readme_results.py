@@ -133,6 +133,7 @@ def _quantizations() -> list[str]:
         "### Quantizations",
         f"`{entry.name}` of {entry.model} by each of `export.to_litert`, on the same "
         f"{exact['images']:,} images: `python export/report_all.py --data PATH/TO/FERPLUS`. "
+        "These files keep the names of tensors inside, which the newest that ship leave out. "
         "[export/reports](export/reports) has operators too, and what int8 costs each layer. "
         "`int8` alone computes in integers throughout. `int4` is the smallest; what "
         "`training.QuantizationAware` wins back of what it loses is shown by "

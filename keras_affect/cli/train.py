@@ -57,7 +57,8 @@ def train(
     dtype: Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,
     start_from: Annotated[
-        str | None, typer.Option(help="A run, .keras file or shipped name to take weights from.")
+        str | None,
+        typer.Option(help="A run, .keras file or shipped name to start from, as wide or narrower."),
     ] = None,
     teacher: Annotated[
         list[str] | None,

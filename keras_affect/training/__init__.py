@@ -10,6 +10,7 @@ from keras_affect.training.quantization_aware import QuantizationAware
 from keras_affect.training.recipe import Recipe, shipped_recipes
 from keras_affect.training.schedules import OneCycle
 from keras_affect.training.temperature import scale_temperature
+from keras_affect.training.widening import widen
 
 if TYPE_CHECKING:
     from keras_affect.training.fine_tuning import FineTuning, balanced_class_weights, fine_tune
@@ -26,6 +27,7 @@ __all__ = [
     "scale_temperature",
     "shipped_recipes",
     "train",
+    "widen",
 ]
 
 # These read data by `tf.data`, and load on first use: the others work on any backend, where

@@ -13,6 +13,7 @@ from keras_affect.models.affect_model import AffectModel
 from keras_affect.training.distillation import Distiller
 from keras_affect.training.recipe import Recipe
 from keras_affect.training.schedules import OneCycle
+from keras_affect.training.widening import widen
 
 __all__ = ["compiled", "in_dtype", "student_of", "teacher_of"]
 
@@ -105,13 +106,20 @@ def _objective(recipe: Recipe, share: float) -> dict[str, Any]:
 
 
 def _take_weights(model: Any, source: str) -> None:
-    weights = models.load(source).get_weights()
-    if [w.shape for w in weights] != [w.shape for w in model.get_weights()]:
+    """Start from a model of the same architecture; from a narrower one by copies of channels."""
+    trained = models.load(source)
+    weights = trained.get_weights()
+    if [w.shape for w in weights] == [w.shape for w in model.get_weights()]:
+        model.set_weights(weights)
+        return
+    try:
+        widen(trained, model)
+    except ValueError as error:
         raise ValueError(
             "Invalid value for argument `start_from`. Expected a model of the recipe's "
-            f"architecture, width and outputs. Received: start_from={source!r}"
-        )
-    model.set_weights(weights)
+            f"architecture and outputs, as wide or narrower. Received: start_from={source!r} "
+            f"({error})"
+        ) from None
 
 
 def teacher_of(recipe: Recipe, student: Any) -> Any:

@@ -71,7 +71,8 @@ class Recipe:
         dtype: "float32" or "mixed_bfloat16", which is quicker where the processor has it.
         seed: What weights, order, draws and dropout start from.
         start_from: What `models.load` takes (a run's folder, a ``.keras`` file, a shipped name),
-            whose weights the training starts from; "" starts from random ones.
+            whose weights the training starts from; "" starts from random ones. Where it is
+            narrower than `width`, the training starts from what `widen` makes of it.
         teachers: What `models.load` takes, each: networks whose averaged outputs are learnt from
             too, see `Distiller`. () for none. As paths of `start_from`, relative ones start where
             the command runs.

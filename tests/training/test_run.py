@@ -150,10 +150,20 @@ def test_start_from_another_run(small_set, tmp_path):
     fresh = compiled(SMALL, 10).get_weights()
     assert not np.array_equal(fresh[0], source.get_weights()[0])
     with pytest.raises(ValueError, match=r"argument `start_from`.*m\.keras"):
-        run(small_set, tmp_path / "run", replace(SMALL, width=0.5, start_from=path))
+        run(small_set, tmp_path / "run", replace(SMALL, width=0.125, start_from=path))
     with pytest.raises(FileNotFoundError, match=r"none\.keras"):
         run(small_set, tmp_path / "run", replace(SMALL, start_from=str(tmp_path / "none.keras")))
     assert not (tmp_path / "run").exists()
+
+
+def test_start_from_a_narrower_run(tmp_path):
+    source = LightweightCNN(weights=None, width=SMALL.width)
+    source.save(tmp_path / "m.keras")
+    wide = compiled(replace(SMALL, width=0.5, start_from=str(tmp_path / "m.keras")), 10)
+    assert wide.count_params() > source.count_params()
+    faces = np.random.default_rng(0).uniform(0, 255, (3, 48, 48, 1))
+    for name, answer in source(faces).items():
+        np.testing.assert_allclose(wide(faces)[name], answer, rtol=0, atol=1e-5)
 
 
 def command(data, out, *more):
@@ -274,11 +284,14 @@ def test_whether_a_processor_computes_bfloat16(tmp_path, text, expected):
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float32"])
-@pytest.mark.parametrize("can", [True, False, None])
+@pytest.mark.parametrize(("can", "gpus"), [(True, []), (False, []), (None, []), (False, ["gpu:0"])])
 def test_who_trains_in_bfloat16_without_its_instructions_is_told(
-    small_set, tmp_path, monkeypatch, dtype, can
+    small_set, tmp_path, monkeypatch, dtype, can, gpus
 ):
     monkeypatch.setattr(processor, "computes_bfloat16", lambda: can)
+    monkeypatch.setattr(
+        keras.distribution, "list_devices", lambda kind: gpus if kind == "gpu" else ["cpu:0"]
+    )
 
     def stop(*arguments):
         raise KeyboardInterrupt
@@ -290,4 +303,4 @@ def test_who_trains_in_bfloat16_without_its_instructions_is_told(
             replace(SMALL, dtype=dtype), small_set, tmp_path / "run", console=Console(file=printed)
         )
     said = "--dtype float32 is quicker here" in printed.getvalue()
-    assert said == (can is False and dtype == "mixed_bfloat16")
+    assert said == (can is False and not gpus and dtype == "mixed_bfloat16")

@@ -11,7 +11,8 @@ second row: if it was scored anew, its row is written anew.
 
 The lines "# Time:" and "# Score:" at the head of each recipe that ships are written from the rows
 that have exactly this recipe. Only the folders of runs that it names may have had other names: a
-recipe says runs/ferplus_lite, or that a name ships, where the run had its weights elsewhere.
+recipe says runs/ferplus_lite, or that a name ships, where the run had its weights elsewhere. One
+that had other weights that ship had another recipe.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 
 from keras_affect._files import written_whole
 from keras_affect.training import Recipe, run_record, shipped_recipes
+from keras_affect.weights import catalog
 
 LEDGER = Path(__file__).resolve().parents[1] / "examples" / "results" / "ferplus.csv"
 COLUMNS = (
@@ -153,11 +155,17 @@ def _is_of(described: str, name: str, recipe: Mapping[str, Any]) -> bool:
     """Whether a row's recipe is this one, but for where the runs that it names lay."""
     closest, _, said = described.partition(": ")
     differences = dict(part.split("=", 1) for part in said.split(", ")) if said else {}
-    return closest == name and all(
-        (field == "start_from" and bool(recipe.get(field)))
-        or (field == "teachers" and value.count("+") + 1 == len(recipe.get(field, ())))
-        for field, value in differences.items()
-    )
+    if closest != name or not differences.keys() <= {"start_from", "teachers"}:
+        return False
+    for field, value in differences.items():
+        ours = recipe.get(field) or ()
+        named = {ours} if isinstance(ours, str) else set(ours)
+        theirs = value.split("+")
+        # A run may have lain elsewhere. Weights that ship are what they are, wherever they lie.
+        others = catalog.names().intersection(theirs) - named
+        if others or len(theirs) != len(named):
+            return False
+    return True
 
 
 def _mean(shares: Sequence[str]) -> str:

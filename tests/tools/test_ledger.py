@@ -131,7 +131,8 @@ def test_heads_count_runs_that_had_other_folders_and_none_that_differ_otherwise(
         assert score(recipe) == here
     for recipe in (
         "taught: teachers=c", "taught: teachers=c+d+e", "taught: epochs=3", "taught_more",
-        "taught: start_from=c, epochs=3", "another: start_from=c",
+        "taught: start_from=c, epochs=3", "another: start_from=c", "taught: start_from=ferplus_v2",
+        "taught: teachers=ferplus_v1+runs/d",
     ):  # fmt: skip
         assert score(recipe) == "# Score: not measured yet."
     untaught = "# Time: ?\n# Score: ?\n\nseed = 1\n"

@@ -109,11 +109,11 @@ def export(
         is_of_clips = isinstance(loaded, models.TemporalAffect)
         if frames is not None and not is_of_clips:
             raise ValueError(f"--frames is for a model of clips; {model} is of single pictures")
-        of_pictures = (input, resize_from, keep_float, layer_errors, mediapipe, not tensor_names)
+        of_pictures = (input, resize_from, keep_float, layer_errors, mediapipe)
         if is_of_clips and any(of_pictures):
             raise ValueError(
                 f"{model} is a model of clips: it goes without --input, --resize-from, "
-                "--keep-float, --layer-errors, --mediapipe and --no-tensor-names"
+                "--keep-float, --layer-errors and --mediapipe"
             )
         images = labelled = None
         if calibration is not None:
@@ -132,6 +132,7 @@ def export(
             "quantization": config,
             "calibration": images,
             "overwrite": overwrite,
+            "tensor_names": tensor_names,
             "progress": lambda what, done, of: bar.update(
                 task, description=what, completed=done, total=of
             ),
@@ -152,7 +153,6 @@ def export(
                 keep_float=keep_float or (),
                 layer_errors=layer_errors,
                 for_mediapipe=mediapipe,
-                tensor_names=tensor_names,
                 **common,
             )
     if report is not None:

@@ -47,6 +47,7 @@ def to_litert_streaming(
     description: str | None = None,
     licence: str = "not stated",
     limits: Sequence[str] = metadata.LIMITS_OF_USE,
+    tensor_names: bool = True,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write a model of clips as a ``.tflite`` that takes one frame after another.
@@ -73,6 +74,8 @@ def to_litert_streaming(
         description: What the model is, in a sentence, for the file's metadata.
         licence: The model's licence, likewise.
         limits: What the model cannot know or must not be used for, likewise.
+        tensor_names: Whether tensors inside the graph keep their names, as in
+            `keras_affect.export.to_litert`.
         progress: Called with what is being done, steps done and steps in all.
 
     Returns:
@@ -100,6 +103,7 @@ def to_litert_streaming(
         description=description,
         licence=licence,
         limits=limits,
+        tensor_names=tensor_names,
         progress=progress,
     )
 
@@ -115,6 +119,7 @@ def to_litert_clip(
     description: str | None = None,
     licence: str = "not stated",
     limits: Sequence[str] = metadata.LIMITS_OF_USE,
+    tensor_names: bool = True,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write a model of clips as a ``.tflite`` that takes a whole clip of a fixed length.
@@ -136,6 +141,7 @@ def to_litert_clip(
         description: "
         licence: "
         limits: "
+        tensor_names: "
         progress: "
 
     Returns:
@@ -170,6 +176,7 @@ def to_litert_clip(
         description=description,
         licence=licence,
         limits=limits,
+        tensor_names=tensor_names,
         progress=progress,
     )
 
@@ -188,6 +195,7 @@ def _export(
     description: str | None,
     licence: str,
     limits: Sequence[str],
+    tensor_names: bool,
     progress: Progress | None,
 ) -> ExportReport:
     path = _check_path(path, overwrite)
@@ -225,7 +233,8 @@ def _export(
         licence=licence,
         limits=limits,
     )
-    content = metadata.append(flat, {**fields, **facts})
+    content = flat if tensor_names else flatbuffer.without_inner_names(flat)
+    content = metadata.append(content, {**fields, **facts})
     taken, gives = measure.borders(content)
     _check_borders(taken, gives, graph, signature, config, time)
 

@@ -241,6 +241,24 @@ def test_mixed_precision_is_exported_in_float32(tmp_path, monkeypatch):
     assert abs(keras_steps(low, clip(3))[0] - pairs).max() > 1e-4
 
 
+@pytest.mark.parametrize("kind", ["streaming", "8"])
+def test_without_the_names_of_inner_tensors(small, exported, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(recurrent, "_run_child", _convert_here)
+    report, named = exported(kind, "float32")
+    path, seen = tmp_path / "nameless.tflite", np.concatenate([clip(2), clip(4)])
+    if kind == "streaming":
+        nameless = export.to_litert_streaming(small, path, "float32", seen, tensor_names=False)
+    else:
+        nameless = export.to_litert_clip(
+            small, path, int(kind), "float32", seen, tensor_names=False
+        )
+    assert nameless.size < report.size
+    assert (nameless.input, nameless.outputs) == (report.input, report.outputs)
+    assert flatbuffer.has_inner_names(named.read_bytes())
+    assert not flatbuffer.has_inner_names(path.read_bytes())
+    assert nameless.largest_error == report.largest_error
+
+
 def test_a_graph_whose_recurrent_part_is_not_found_is_refused(tmp_path, monkeypatch):
     """Nothing would tell an int8 state from a float one but the operators' names."""
 

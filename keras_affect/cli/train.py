@@ -43,6 +43,9 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the one cycle.")] = None,
     width: Annotated[float | None, typer.Option(help="Factor on the channels.")] = None,
+    stem_convolutions: Annotated[
+        int | None, typer.Option(help="LightweightCNN's convolutions before its first pooling.")
+    ] = None,
     dropout: Annotated[float | None, typer.Option(help="Rate before the heads.")] = None,
     stochastic_depth: Annotated[
         float | None, typer.Option(help="Rate of the last residual branch.")
@@ -58,7 +61,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,
     start_from: Annotated[
         str | None,
-        typer.Option(help="A run, .keras file or shipped name to start from, as wide or narrower."),
+        typer.Option(help="A run, .keras file or shipped name to start from, as large or smaller."),
     ] = None,
     teacher: Annotated[
         list[str] | None,
@@ -112,6 +115,7 @@ def train(
                 "--model": model,
                 "--stochastic-depth": stochastic_depth,
                 "--width": width,
+                "--stem-convolutions": stem_convolutions,
                 "--labels": labels,
                 "--mixup": mixup,
                 "--dtype": dtype,
@@ -142,6 +146,7 @@ def train(
         "learning_rate": learning_rate,
         "model": model,
         "width": width,
+        "stem_convolutions": stem_convolutions,
         "dropout": dropout,
         "stochastic_depth": stochastic_depth,
         "labels": labels,

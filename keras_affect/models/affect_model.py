@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -13,7 +13,7 @@ from keras_affect._arguments import check_flag, check_rate
 from keras_affect.models import arguments
 from keras_affect.models.blocks import Blocks
 from keras_affect.models.heads import class_names_of, heads
-from keras_affect.models.loading import load_weights_by_name, trained_width
+from keras_affect.models.loading import load_weights_by_name, trained_argument
 
 __all__ = ["AffectModel"]
 
@@ -31,7 +31,7 @@ Args:
     pooling: Without the top alone: "avg" or "max" for features `(batch, channels)` pooled over
         all places, None for the feature map `(batch, height, width, channels)`.
     width: Factor on the channels and hidden units of every layer, rounded to multiples of 8.
-        None for that of the weights, where `weights` is a name that ships, else 1.
+        None for that of the weights, where `weights` is a name that ships, else 1.{own_arguments}
     l1: Coefficient of the sum of kernels' absolute values, which joins the loss.
     l2: Coefficient of the sum of kernels' squares, which joins the loss.
     dropout: Rate of dropout {dropout_place}, in [0, 1). None for {dropout:g}.
@@ -79,6 +79,8 @@ class AffectModel(keras.Model):
     has_residuals: ClassVar[bool] = False
     #: Whether dense layers stand before the heads; DropConnect belongs on those.
     has_hidden_dense: ClassVar[bool] = False
+    #: The documentation of arguments that the architecture has beside those of all.
+    own_arguments: ClassVar[str] = ""
     default_name: ClassVar[str]
     default_weights: ClassVar[str | None] = None
 
@@ -96,6 +98,7 @@ class AffectModel(keras.Model):
                 _RESIDUAL if cls.has_residuals else "0: the network has no residual branches."
             ),
             name=cls.default_name,
+            own_arguments=cls.own_arguments,
         )
         # In Keras's order: what it is, its arguments, where it comes from, how it is used.
         before, *after = re.split(r"(?=\n    (?:Reference|Example):\n)", cls.__doc__ or "")
@@ -121,8 +124,11 @@ class AffectModel(keras.Model):
         skip_mismatch: bool = False,
         name: str | None = None,
         dtype: Any = None,
+        own: Mapping[str, Any] | None = None,
     ) -> None:
         cls = type(self)
+        # A subclass's own arguments: its backbone takes them, and its configuration has them.
+        own = dict(own or {})
         shape = arguments.check_shape(input_shape, cls.least_side)
         class_names = class_names_of(classes)
         check_flag("include_top", include_top)
@@ -135,7 +141,7 @@ class AffectModel(keras.Model):
                 f"stands before the heads is the architecture's own. Received: pooling={pooling!r}"
             )
         if width is None:
-            width = trained_width(cls.__name__, weights)
+            width = float(trained_argument(cls.__name__, weights, "width", 1.0))
         arguments.check_width(width)
         arguments.check_coefficient("l1", l1)
         arguments.check_coefficient("l2", l2)
@@ -164,7 +170,7 @@ class AffectModel(keras.Model):
         inputs = keras.Input(shape, name="image")
         # A factor alone keeps black at 0, which is what convolutions pad with.
         x = keras.layers.Rescaling(1 / 255, dtype=policy, name="rescaling")(inputs)
-        x = cls.backbone(x, blocks)
+        x = cls.backbone(x, blocks, **own)
         outputs: Any
         if include_top:
             outputs = heads(
@@ -198,6 +204,7 @@ class AffectModel(keras.Model):
         self.activation = blocks.activation
         self.kernel_initializer = blocks.kernel_initializer
         self._blocks = blocks
+        self._own = own
 
         if weights is not None:
             load_weights_by_name(self, weights, skip_mismatch)
@@ -224,6 +231,7 @@ class AffectModel(keras.Model):
             "valence_arousal": self.valence_arousal,
             "pooling": self.pooling,
             "width": self.width,
+            **self._own,
             "l1": self.l1,
             "l2": self.l2,
             "dropout": self.dropout,

@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 
+from keras_affect._arguments import check_count
 from keras_affect.models.affect_model import AffectModel
 from keras_affect.models.blocks import Blocks
+from keras_affect.models.loading import trained_argument
 
 __all__ = ["LightweightCNN"]
 
@@ -40,8 +42,12 @@ class LightweightCNN(AffectModel):
     default_weights = "ferplus"
     default_dropout = 0.3
     has_residuals = True
+    own_arguments = """
+    stem_convolutions: How many convolutions stand before the first pooling, where the map is as
+        large as the input. None for as many as the weights have, where `weights` is a name that
+        ships, else 1."""
 
-    # Written out for the default of `weights`, which is another here.
+    # Written out for the default of `weights`, which is another here, and for the stem.
     def __init__(
         self,
         input_shape: Sequence[int] = (48, 48, 1),
@@ -52,6 +58,7 @@ class LightweightCNN(AffectModel):
         valence_arousal: bool = True,
         pooling: str | None = None,
         width: float | None = None,
+        stem_convolutions: int | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
         dropout: float | None = None,
@@ -63,6 +70,10 @@ class LightweightCNN(AffectModel):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
+        if stem_convolutions is None:
+            cls = type(self)
+            stem_convolutions = trained_argument(cls.__name__, weights, "stem_convolutions", 1)
+        stem_convolutions = check_count("stem_convolutions", stem_convolutions)
         super().__init__(
             input_shape,
             weights,
@@ -81,13 +92,17 @@ class LightweightCNN(AffectModel):
             skip_mismatch=skip_mismatch,
             name=name,
             dtype=dtype,
+            own={"stem_convolutions": stem_convolutions},
         )
+        self.stem_convolutions = stem_convolutions
 
     @classmethod
-    def backbone(cls, x: Any, blocks: Blocks) -> Any:
+    def backbone(cls, x: Any, blocks: Blocks, *, stem_convolutions: int = 1) -> Any:
         """Stem and stages; the map has an eighth of the input's sides."""
-        x = blocks.normalized(x, blocks.channels(_STAGES[0][0]), "stem")
-        x = blocks.activate(x, "stem")
+        for number in range(1, stem_convolutions + 1):
+            name = "stem" if number == 1 else f"stem_{number}"
+            x = blocks.normalized(x, blocks.channels(_STAGES[0][0]), name)
+            x = blocks.activate(x, name)
         x = blocks.max_pool(x, "stem_pool")
         rates = iter(blocks.depth_rates(sum(count for _, count in _STAGES)))
         for stage, (channels, count) in enumerate(_STAGES, 1):

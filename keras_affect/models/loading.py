@@ -10,18 +10,24 @@ import keras
 
 from keras_affect.weights import catalog
 
-__all__ = ["load", "load_weights_by_name", "trained_width"]
+__all__ = ["load", "load_weights_by_name", "trained_argument"]
 
 
-def trained_width(architecture: str, weights: str | None) -> float:
-    """The width that a name's weights have; 1 where `weights` is no name.
+def trained_argument(architecture: str, weights: str | None, name: str, otherwise: Any) -> Any:
+    """What an argument was for a name's weights, as the width.
+
+    Args:
+        architecture: The class in `keras_affect.models`.
+        weights: As the class takes it.
+        name: The argument.
+        otherwise: Its value where `weights` is no name, or a name older than the argument.
 
     Raises:
         ValueError: If the name does not ship; the message lists what does.
     """
     if weights is None or str(weights).endswith(".h5"):
-        return 1.0
-    return float(catalog.find(architecture, str(weights), "keras").config["width"])
+        return otherwise
+    return catalog.find(architecture, str(weights), "keras").config.get(name, otherwise)
 
 
 def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) -> None:

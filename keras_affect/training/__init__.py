@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from keras_affect.training.deepening import deepen
 from keras_affect.training.distillation import Distiller
 from keras_affect.training.quantization_aware import QuantizationAware
 from keras_affect.training.recipe import Recipe, shipped_recipes
@@ -23,6 +24,7 @@ __all__ = [
     "QuantizationAware",
     "Recipe",
     "balanced_class_weights",
+    "deepen",
     "fine_tune",
     "scale_temperature",
     "shipped_recipes",

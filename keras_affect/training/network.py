@@ -10,6 +10,7 @@ from keras_affect import models
 from keras_affect.ensembles import Ensemble
 from keras_affect.metrics import ConcordanceCorrelation
 from keras_affect.models.affect_model import AffectModel
+from keras_affect.training.deepening import deepen
 from keras_affect.training.distillation import Distiller
 from keras_affect.training.recipe import Recipe
 from keras_affect.training.schedules import OneCycle
@@ -32,6 +33,9 @@ def compiled(recipe: Recipe, steps: int) -> Any:
     Raises:
         FileNotFoundError, ValueError: If `start_from` or a teacher is not there or does not fit.
     """
+    own = {}
+    if recipe.model == "LightweightCNN":
+        own["stem_convolutions"] = recipe.stem_convolutions
     student = getattr(models, recipe.model)(
         weights=None,
         width=recipe.width,
@@ -39,6 +43,7 @@ def compiled(recipe: Recipe, steps: int) -> Any:
         stochastic_depth=recipe.stochastic_depth,
         valence_arousal=recipe.valence_arousal_weight > 0,
         dtype=recipe.dtype,
+        **own,
     )
     if recipe.start_from:
         _take_weights(student, recipe.start_from)
@@ -106,20 +111,31 @@ def _objective(recipe: Recipe, share: float) -> dict[str, Any]:
 
 
 def _take_weights(model: Any, source: str) -> None:
-    """Start from a model of the same architecture; from a narrower one by copies of channels."""
+    """Start from a model of the same architecture, or a smaller one whose answers are kept."""
     trained = models.load(source)
-    weights = trained.get_weights()
-    if [w.shape for w in weights] == [w.shape for w in model.get_weights()]:
-        model.set_weights(weights)
-        return
     try:
+        if _is_shallower(trained, model):
+            config = model.get_config() | {"width": trained.width, "dtype": "float32"}
+            deeper = type(model).from_config(config)
+            deepen(trained, deeper)
+            trained = deeper
+        weights = trained.get_weights()
+        if [w.shape for w in weights] == [w.shape for w in model.get_weights()]:
+            model.set_weights(weights)
+            return
         widen(trained, model)
     except ValueError as error:
         raise ValueError(
             "Invalid value for argument `start_from`. Expected a model of the recipe's "
-            f"architecture and outputs, as wide or narrower. Received: start_from={source!r} "
+            f"architecture and outputs, as large or smaller. Received: start_from={source!r} "
             f"({error})"
         ) from None
+
+
+def _is_shallower(trained: Any, model: Any) -> bool:
+    if type(trained) is not type(model) or not hasattr(model, "stem_convolutions"):
+        return False
+    return bool(trained.stem_convolutions < model.stem_convolutions)
 
 
 def teacher_of(recipe: Recipe, student: Any) -> Any:

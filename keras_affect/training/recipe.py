@@ -28,6 +28,7 @@ _CHOICES = {
 # Lowest and highest value of each number; the highest is excluded where it is no integer.
 _RANGES: dict[str, tuple[float, float]] = {
     "width": (0.1, 8.0),
+    "stem_convolutions": (1, 100),
     "dropout": (0.0, 1.0),
     "stochastic_depth": (0.0, 1.0),
     "mixup": (0.0, 100.0),
@@ -50,6 +51,8 @@ class Recipe:
     Attributes:
         model: The class in `keras_affect.models`.
         width: Factor on its channels.
+        stem_convolutions: Convolutions before its first pooling; 1 for other models than
+            LightweightCNN, which have no such choice.
         dropout: Rate of dropout where the architecture has it, in [0, 1).
         stochastic_depth: Rate of leaving out the last residual branch, in [0, 1); 0 for models
             without residual branches.
@@ -72,7 +75,8 @@ class Recipe:
         seed: What weights, order, draws and dropout start from.
         start_from: What `models.load` takes (a run's folder, a ``.keras`` file, a shipped name),
             whose weights the training starts from; "" starts from random ones. Where it is
-            narrower than `width`, the training starts from what `widen` makes of it.
+            narrower than `width`, the training starts from what `widen` makes of it; where it has
+            fewer convolutions in its stem, from what `deepen` does.
         teachers: What `models.load` takes, each: networks whose averaged outputs are learnt from
             too, see `Distiller`. () for none. As paths of `start_from`, relative ones start where
             the command runs.
@@ -88,6 +92,7 @@ class Recipe:
 
     model: str = "LightweightCNN"
     width: float = 1.0
+    stem_convolutions: int = 1
     dropout: float = 0.3
     stochastic_depth: float = 0.0
     labels: str = "outlier_free"
@@ -123,6 +128,8 @@ class Recipe:
                 raise invalid(
                     name, f"{'an integer' if whole else 'a number'} in [{low:g}, {high:g})", value
                 )
+        if self.stem_convolutions != 1 and self.model != "LightweightCNN":
+            raise invalid("stem_convolutions", f"1 with {self.model}", self.stem_convolutions)
         if not isinstance(self.start_from, str):
             raise invalid("start_from", "a path or name", self.start_from)
         if not isinstance(self.drop_duplicates, bool):

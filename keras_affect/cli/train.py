@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,6 +99,9 @@ def train(
 
     Example: keras-affect train --from ferplus --data my_faces --out runs/mine
     """
+    # TensorFlow leaves its quicker kernels off on processors without AVX-512 VNNI: there too they
+    # save a third of a step (make bench ARGS="-k onednn"). Read when TensorFlow loads.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     need_tensorflow()
     from dataclasses import replace
 

@@ -124,11 +124,12 @@ class AffectModel(keras.Model):
         skip_mismatch: bool = False,
         name: str | None = None,
         dtype: Any = None,
-        own: Mapping[str, Any] | None = None,
+        _own: Mapping[str, Any] | None = None,
     ) -> None:
         cls = type(self)
-        # A subclass's own arguments: its backbone takes them, and its configuration has them.
-        own = dict(own or {})
+        # Of subclasses that have arguments of their own: the backbone takes them, and the
+        # configuration has them.
+        own = dict(_own or {})
         shape = arguments.check_shape(input_shape, cls.least_side)
         class_names = class_names_of(classes)
         check_flag("include_top", include_top)

@@ -108,6 +108,31 @@ def test_width_scales_channels_in_eights():
     assert channels == {8, 16, 24}
 
 
+def test_a_stem_of_several_convolutions(tmp_path):
+    model = LightweightCNN(weights=None, stem_convolutions=2)
+    assert model.count_params() == 447_546
+    assert LightweightCNN(weights=None).count_params() + 3 * 3 * 32 * 32 + 4 * 32 == 447_546
+    # The second one reads the whole picture, before the first pooling.
+    second = model.get_layer("stem_2_conv")
+    assert second.input.shape == second.output.shape == (None, 48, 48, 32)
+    assert model.get_layer("stem_pool").input is model.get_layer("stem_2_relu").output
+    assert "stem_3_conv" not in {layer.name for layer in model.layers}
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert loaded.stem_convolutions == loaded.get_config()["stem_convolutions"] == 2
+    images = pictures()
+    np.testing.assert_array_equal(
+        np.asarray(loaded(images)["emotion"]), np.asarray(model(images)["emotion"])
+    )
+
+
+def test_the_stem_is_that_of_the_weights():
+    """Those of before the argument have one convolution; another one is refused, not skipped."""
+    assert LightweightCNN(weights="ferplus_v1").stem_convolutions == 1
+    with pytest.raises(ValueError, match="stem_2"):
+        LightweightCNN(weights="ferplus_v1", stem_convolutions=2)
+
+
 def test_class_names():
     assert class_names_of(8) == emotions.NAMES
     assert class_names_of(3) == ("class_0", "class_1", "class_2")
@@ -123,6 +148,8 @@ def test_class_names():
         ({"classes": ["a", ""]}, r"argument `classes`"),
         ({"dropout": 1.0}, r"argument `dropout`. Expected a float in \[0, 1\).*dropout=1.0"),
         ({"dropout": float("nan")}, r"dropout=nan"),
+        ({"stem_convolutions": 0}, r"`stem_convolutions`. Expected an integer of 1 or more"),
+        ({"stem_convolutions": True}, r"`stem_convolutions`.*stem_convolutions=True"),
         ({"width": 0}, r"argument `width`. Expected a number in \[0.1, 8\].*width=0"),
         ({"input_shape": (48, 48)}, r"argument `input_shape`. Expected \(height, width, channels"),
         ({"input_shape": (8, 48, 1)}, r"sides of at least 16"),

@@ -19,7 +19,14 @@ def test_round_trip(tmp_path):
 
 def test_recipes_from_before_a_field_lack_it(tmp_path):
     values = dataclasses.asdict(Recipe(seed=3))
-    for name in ("mixup", "teachers", "teachers_see", "temperature", "teacher_share"):
+    for name in (
+        "stem_convolutions",
+        "mixup",
+        "teachers",
+        "teachers_see",
+        "temperature",
+        "teacher_share",
+    ):
         del values[name]
     (tmp_path / "recipe.json").write_text(json.dumps(values))
     assert Recipe.load(tmp_path / "recipe.json") == Recipe(seed=3, mixup=0.0, teachers=())
@@ -59,7 +66,7 @@ def test_a_shipped_recipe_says_every_choice_but_where_it_starts(name):
     # What is not said is as in any training that has neither.
     assert silent <= {
         "start_from", "stochastic_depth", "mixup", "teachers", "teachers_see", "temperature",
-        "teacher_share",
+        "teacher_share", "stem_convolutions",
     }  # fmt: skip
     head = path.read_text(encoding="utf-8").split("\n\n")[0]
     for line in (f"keras-affect train --recipe {name} --data", "\n# Time: ", "\n# Score: "):
@@ -105,6 +112,11 @@ def test_augmentation_names_those_of_the_pipeline():
         ("labels", "hard", r"argument `labels`. Expected one of distribution, majority"),
         ("augmentation", "weak", r"argument `augmentation`. Expected one of none, light"),
         ("model", "ResNet9000", r"argument `model`. Expected one of .*LightweightCNN"),
+        (
+            "stem_convolutions",
+            0,
+            r"argument `stem_convolutions`. Expected an integer in \[1, 100\)",
+        ),
         ("stochastic_depth", 1.7, r"Expected a number in \[0, 1\).*stochastic_depth=1.7"),
         ("drop_duplicates", "valid", r"drop_duplicates='valid'"),
         ("temperature", 0.5, r"argument `temperature`. Expected a number in \[1, 1000\)"),
@@ -119,6 +131,12 @@ def test_augmentation_names_those_of_the_pipeline():
 def test_bad_values(name, value, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**{name: value})
+
+
+def test_a_stem_is_lightweight_cnn_s_alone():
+    Recipe(stem_convolutions=2)
+    with pytest.raises(ValueError, match=r"`stem_convolutions`. Expected 1 with VGG13.*=2"):
+        Recipe(model="VGG13", stem_convolutions=2)
 
 
 def test_labels_that_answers_are_mixed_into_have_no_temperature():

@@ -166,6 +166,21 @@ def test_start_from_a_narrower_run(tmp_path):
         np.testing.assert_allclose(wide(faces)[name], answer, rtol=0, atol=1e-5)
 
 
+def test_start_from_a_run_with_a_shallower_stem(tmp_path):
+    source = LightweightCNN(weights=None, width=SMALL.width)
+    source.save(tmp_path / "m.keras")
+    faces = np.random.default_rng(0).uniform(0, 255, (3, 48, 48, 1))
+    larger = replace(SMALL, stem_convolutions=2, start_from=str(tmp_path / "m.keras"))
+    for width in (SMALL.width, 0.5):  # wider too, at once
+        network = compiled(replace(larger, width=width), 10)
+        assert (network.stem_convolutions, network.width) == (2, width)
+        for name, answer in source(faces).items():
+            np.testing.assert_allclose(network(faces)[name], answer, rtol=0, atol=1e-5)
+    network.save(tmp_path / "two.keras")
+    with pytest.raises(ValueError, match=r"`start_from`.*as large or smaller.*two\.keras"):
+        compiled(replace(SMALL, width=0.5, start_from=str(tmp_path / "two.keras")), 10)
+
+
 def command(data, out, *more):
     arguments = [
         "train", "--data", data, "--out", out, "--epochs", "4", "--batch-size", "8",

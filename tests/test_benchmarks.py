@@ -100,3 +100,11 @@ def test_stochastic_depth_runs(compare):
 
     bench_stochastic_depth.test_training_step(compare, True)
     assert len(compare.results) == 1
+
+
+@tensorflow_alone
+def test_onednn_runs(compare):
+    from tests.benchmarks import bench_onednn
+
+    bench_onednn.test_training_step(compare, True)
+    assert len(compare.results) == 1

@@ -1,6 +1,7 @@
 """Write the README's results: what a run's commands printed, and the scores of what ships.
 
     python tools/readme_results.py --run runs/ferplus_v1 --data PATH/TO/FERPLUS
+    python tools/readme_results.py      # scores alone: what the commands printed stays
 
 Evaluates the run anew, exports it, reads matplotlib's public-domain portrait with the file that
 it exported, and takes the training's own output from its log. What each quantization costs is
@@ -35,6 +36,8 @@ from keras_affect.weights import catalog
 REPOSITORY = Path(__file__).resolve().parents[1]
 REPORTS = REPOSITORY / "export" / "reports"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+#: Where what the commands printed begins.
+MADE = "### How they were made\n\n"
 #: Fields of a recipe that name other runs.
 _RUNS = ("start_from", "teachers")
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -42,22 +45,28 @@ PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, help="folder of keras-affect train")
-    parser.add_argument("--data", type=Path, required=True, help="FER+")
+    parser.add_argument("--run", type=Path, help="folder of keras-affect train")
+    parser.add_argument("--data", type=Path, help="FER+")
     options = parser.parse_args()
+    if (options.run is None) != (options.data is None):
+        parser.error("--run and --data go together")
+    readme = REPOSITORY / "README.md"
+    whole = readme.read_text(encoding="utf-8")
+    before, rest = whole.split(BEGIN)
+    found, after = rest.split(END)
     text = "\n\n".join(
         [
             "`python tools/readme_results.py --run runs/NAME --data PATH/TO/FERPLUS` writes this "
             "section.",
             *_shipped(),
             *_quantizations(),
-            *_transcript(options.run.resolve(), options.data.resolve()),
+            *(
+                _transcript(options.run.resolve(), options.data.resolve())
+                if options.run is not None
+                else [MADE + found.split(MADE)[1].strip()]
+            ),
         ]
     )
-    readme = REPOSITORY / "README.md"
-    whole = readme.read_text(encoding="utf-8")
-    before, rest = whole.split(BEGIN)
-    after = rest.split(END)[1]
     with written_whole(readme, overwrite=True) as beside:
         whole = anchors.with_table(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
         beside.write_text(whole, encoding="utf-8")
@@ -178,7 +187,7 @@ def _transcript(run: Path, data: Path) -> list[str]:
             ),
         ]  # fmt: skip
     return [
-        "### How they were made",
+        MADE.strip(),
         f"On two cores, {hours:.1f} hours in all, with other work beside it{earlier}. Which run "
         "came next was decided when the valid accuracy of those before was seen:",
         *(f"```text\n{text}\n```" for text in trained),

@@ -12,9 +12,13 @@ from keras_affect.weights import catalog
 
 __all__ = ["load", "load_weights_by_name", "trained_argument"]
 
+# Heads and hidden layers before them may be left out of a model; a stem of fewer convolutions than
+# the weights have would read pictures otherwise.
+_NEVER_LEFT_OUT = ("stem",)
+
 
 def trained_argument(architecture: str, weights: str | None, name: str, otherwise: Any) -> Any:
-    """What an argument was for a name's weights, as the width.
+    """The value that an argument, as `width`, had when a name's weights were trained.
 
     Args:
         architecture: The class in `keras_affect.models`.
@@ -48,14 +52,16 @@ def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) 
 
     architecture = type(model).__name__
     if str(weights).endswith(".h5"):
-        load_weights(model, Path(weights), skip_mismatch=skip_mismatch)
+        load_weights(model, Path(weights), skip_mismatch=skip_mismatch, complete=_NEVER_LEFT_OUT)
         return
     entry = catalog.find(architecture, str(weights), "keras")
     path = entry.verified_path()
     trained_for = tuple(entry.config["classes"])
     # A head of other classes is left out even where it has as many: its columns are other things.
     is_other_head = model.include_top and trained_for != tuple(model.class_names)
-    left = load_weights(model, path, leave=["emotion"] if is_other_head else [])
+    left = load_weights(
+        model, path, leave=["emotion"] if is_other_head else [], complete=_NEVER_LEFT_OUT
+    )
     _adapt_residuals(model, entry.config.get("stochastic_depth", 0.0))
     if is_other_head:
         warnings.warn(

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_affect.models import LightweightCNN
 from keras_affect.training.answers import answers, same_answers
+from keras_affect.weights.storage import variables_by_key
 
 __all__ = ["deepen"]
 
@@ -23,9 +24,9 @@ def deepen(shallow: Any, deep: Any) -> None:
 
     In training, batch normalisation takes mean and deviation from the batch. So that nothing
     changes there either, the new ones scale and shift back by what the batch's are expected to
-    be. Those follow from the stem's own offset and scale: what it gives has that mean and
-    deviation in training, and if it is normally distributed, the mean and variance behind the
-    ReLU are known.
+    be. Those follow from the offset and scale of the stem's last normalisation, which are the mean
+    and deviation of what it gives: where that is normally distributed, mean and deviation behind
+    the ReLU are known. It is not quite, so that in training answers are alike and not the same.
 
     Args:
         shallow: A `LightweightCNN` to start from. Stays as it is.
@@ -39,14 +40,16 @@ def deepen(shallow: Any, deep: Any) -> None:
     """
     _check_pair(shallow, deep)
     own = deep.get_weights()
-    known = {variable.path: variable for variable in shallow.weights}
-    for variable in deep.weights:
-        if variable.path in known:
-            variable.assign(known[variable.path])
-    last = _name(shallow.stem_convolutions)
-    mean, deviation = _rectified(
-        *(keras.ops.convert_to_numpy(v) for v in _normalization(shallow, last).trainable_variables)
+    last = _normalization(shallow, _name(shallow.stem_convolutions))
+    scale, offset, variance = (
+        keras.ops.convert_to_numpy(variable)
+        for variable in (last.gamma, last.beta, last.moving_variance)
     )
+    mean, deviation = _rectified(scale * np.sqrt(variance / (variance + last.epsilon)), offset)
+    known = variables_by_key(shallow)
+    for key, variable in variables_by_key(deep).items():
+        if key in known:
+            variable.assign(known[key])
     for number in range(shallow.stem_convolutions + 1, deep.stem_convolutions + 1):
         _pass_on(deep, _name(number), mean, deviation)
     if wrong := same_answers(answers(shallow), answers(deep)):

@@ -115,8 +115,8 @@ def _take_weights(model: Any, source: str) -> None:
     trained = models.load(source)
     try:
         if _is_shallower(trained, model):
-            config = model.get_config() | {"width": trained.width, "dtype": "float32"}
-            deeper = type(model).from_config(config)
+            stem = {"stem_convolutions": model.stem_convolutions, "dtype": "float32"}
+            deeper = type(model).from_config(trained.get_config() | stem)
             deepen(trained, deeper)
             trained = deeper
         weights = trained.get_weights()

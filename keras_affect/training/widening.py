@@ -52,9 +52,10 @@ def _check_pair(narrow: Any, wide: Any) -> None:
     for model in (narrow, wide):
         if not isinstance(model.output, dict):
             raise _unfit(wide, "one without its heads")
-    for what in ("input_shape", "class_names", "valence_arousal"):
-        if getattr(narrow, what) != getattr(wide, what):
-            raise _unfit(wide, f"{what} {getattr(narrow, what)!r} for {getattr(wide, what)!r}")
+    for what in ("input_shape", "class_names", "valence_arousal", "stem_convolutions"):
+        one, other = (getattr(model, what, None) for model in (narrow, wide))
+        if one != other:
+            raise _unfit(wide, f"{what} {one!r} for {other!r}")
     if len(narrow.weights) != len(wide.weights):
         raise _unfit(wide, f"{len(narrow.weights)} weights for {len(wide.weights)}")
 

@@ -116,7 +116,11 @@ def save_weights_float16(model: Any, path: str | Path, overwrite: bool = False) 
 
 
 def load_weights(
-    model: Any, path: str | Path, skip_mismatch: bool = False, leave: Collection[str] = ()
+    model: Any,
+    path: str | Path,
+    skip_mismatch: bool = False,
+    leave: Collection[str] = (),
+    complete: tuple[str, ...] = (),
 ) -> list[str]:
     """Fill a model from a file of `save_weights_float16`; all of it, or on an error nothing.
 
@@ -128,6 +132,8 @@ def load_weights(
         skip_mismatch: Whether weights that the file lacks, or holds in another shape, stay as
             they are. Otherwise they are an error.
         leave: Names of layers whose weights stay as they are, whatever the file holds.
+        complete: Beginnings of the names of layers of which the file may hold no more than the
+            model has, unless `skip_mismatch`: a network without them is another one.
 
     Returns:
         The names (``layer/variable``) of the model's weights that stayed as they were.
@@ -135,13 +141,18 @@ def load_weights(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged or not of this format, or, unless `skip_mismatch`, a
-            weight of the model is missing in it or has another shape; names file and weight.
+            weight of the model is missing in it or has another shape, or it holds one of `complete`
+            that the model lacks; names file and weight.
     """
     path = Path(path)
     arrays = _read(path)
     chosen: list[tuple[Any, npt.NDArray[Any]]] = []
     skipped: list[str] = []
-    for key, variable in variables_by_key(model).items():
+    variables = variables_by_key(model)
+    for key in sorted(arrays.keys() - variables.keys()):
+        if key.startswith(complete) and complete and not skip_mismatch:
+            raise ValueError(f"{path}: holds {key}, which {model.name} lacks")
+    for key, variable in variables.items():
         array = arrays.get(key)
         if key.split("/")[0] in leave:
             skipped.append(key)

@@ -45,7 +45,6 @@ class Trainer:
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
 
@@ -54,7 +53,8 @@ class Trainer:
         assert self.process.stdout is not None
         self.process.stdin.write("step\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
+        if self.process.stdout.readline() != "done\n":
+            raise RuntimeError("the training process ended: see its standard error")
 
     def __enter__(self) -> Trainer:
         return self

@@ -9,7 +9,11 @@ from keras_affect import emotions
 from keras_affect.models import LightweightCNN
 from keras_affect.models.heads import class_names_of
 from keras_affect.weights import catalog
-from keras_affect.weights.storage import load_weights, variables_by_key
+from keras_affect.weights.storage import (
+    load_weights,
+    save_weights_float16,
+    variables_by_key,
+)
 
 
 def pictures(count=4, height=48, width=48, channels=1):
@@ -126,8 +130,23 @@ def test_a_stem_of_several_convolutions(tmp_path):
     )
 
 
-def test_the_stem_is_that_of_the_weights():
+def test_the_stem_is_that_of_the_weights(tmp_path):
     """Those of before the argument have one convolution; another one is refused, not skipped."""
+    assert LightweightCNN(weights="ferplus_tiny_v3").stem_convolutions == 2
+    assert LightweightCNN(weights="ferplus_tiny_v2").stem_convolutions == 1
+    deep = LightweightCNN(weights=None, width=0.25, stem_convolutions=2)
+    path = tmp_path / "deep.weights.h5"
+    save_weights_float16(deep, path)
+    loaded = LightweightCNN(weights=str(path), width=0.25, stem_convolutions=2)
+    assert loaded.count_params() == deep.count_params()
+    with pytest.raises(
+        ValueError, match=r"deep\.weights\.h5: holds stem_2_.*lightweight_cnn lacks"
+    ):
+        LightweightCNN(weights=str(path), width=0.25)
+    with pytest.raises(ValueError, match=r"holds stem_2_"):
+        LightweightCNN(weights="ferplus_tiny_v3", stem_convolutions=1)
+    LightweightCNN(weights=str(path), width=0.25, skip_mismatch=True)
+    LightweightCNN(weights=str(path), width=0.25, stem_convolutions=2, include_top=False)
     assert LightweightCNN(weights="ferplus_v1").stem_convolutions == 1
     with pytest.raises(ValueError, match="stem_2"):
         LightweightCNN(weights="ferplus_v1", stem_convolutions=2)

@@ -48,11 +48,20 @@ def test_the_same_weights_each_time():
 
 def test_statistics_behind_a_relu():
     """Against samples: what batch normalisation will find there, and scale back to."""
-    scale, offset = np.array([1.0, -0.5, 2.0, 0.3]), np.array([0.0, 1.0, -1.5, -0.2])
-    samples = np.random.default_rng(0).normal(offset, np.abs(scale), (400_000, 4)).clip(min=0)
+    scale = np.array([1.0, -0.5, 2.0, 0.3, 0.0, 0.0])
+    offset = np.array([0.0, 1.0, -1.5, -0.2, 0.7, -0.7])
+    samples = np.random.default_rng(0).normal(offset, np.abs(scale), (400_000, 6)).clip(min=0)
     mean, deviation = _rectified(scale, offset)
-    np.testing.assert_allclose(mean, samples.mean(0), rtol=0.02)
-    np.testing.assert_allclose(deviation, samples.std(0), rtol=0.02)
+    np.testing.assert_allclose(mean, samples.mean(0), rtol=0.02, atol=1e-5)
+    np.testing.assert_allclose(deviation, samples.std(0), rtol=0.02, atol=1e-5)
+
+
+def test_of_a_frozen_network():
+    shallow, deep = trained(network()), network(2)
+    shallow.trainable = False
+    before = emotions_of(shallow, pictures(shallow))
+    deepen(shallow, deep)
+    np.testing.assert_allclose(emotions_of(deep, pictures(deep)), before, rtol=0, atol=1e-5)
 
 
 def test_in_training_too_it_answers_much_as_the_shallow_one():

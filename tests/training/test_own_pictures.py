@@ -123,6 +123,7 @@ def test_what_is_wrong_is_named(source, tmp_path):
 
 
 def command(monkeypatch, *arguments):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # the command sets it where nobody did
     monkeypatch.setattr(sys, "argv", ["keras-affect", "train", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         cli.main()

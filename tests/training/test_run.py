@@ -167,7 +167,8 @@ def test_start_from_a_narrower_run(tmp_path):
 
 
 def test_start_from_a_run_with_a_shallower_stem(tmp_path):
-    source = LightweightCNN(weights=None, width=SMALL.width)
+    # Regularised otherwise than the recipe says: that changes no answer.
+    source = LightweightCNN(weights=None, width=SMALL.width, drop_connect=0.2, stochastic_depth=0.2)
     source.save(tmp_path / "m.keras")
     faces = np.random.default_rng(0).uniform(0, 255, (3, 48, 48, 1))
     larger = replace(SMALL, stem_convolutions=2, start_from=str(tmp_path / "m.keras"))
@@ -177,7 +178,7 @@ def test_start_from_a_run_with_a_shallower_stem(tmp_path):
         for name, answer in source(faces).items():
             np.testing.assert_allclose(network(faces)[name], answer, rtol=0, atol=1e-5)
     network.save(tmp_path / "two.keras")
-    with pytest.raises(ValueError, match=r"`start_from`.*as large or smaller.*two\.keras"):
+    with pytest.raises(ValueError, match=r"`start_from`.*two\.keras.*stem_convolutions 2 for 1"):
         compiled(replace(SMALL, width=0.5, start_from=str(tmp_path / "two.keras")), 10)
 
 

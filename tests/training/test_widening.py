@@ -115,6 +115,10 @@ def test_refuses_channels_that_do_not_add_up(architecture):
         # So narrow that two stages have as many channels, and no convolution between them.
         (lambda: LightweightCNN((32, 32, 1), None, width=0.1), r"\d+ weights for \d+"),
         (lambda: ResNet18((32, 32, 1), None, width=0.25), "a ResNet18"),
+        (
+            lambda: LightweightCNN((32, 32, 1), None, width=0.25, stem_convolutions=2),
+            "stem_convolutions 2 for 1",
+        ),
         (lambda: LightweightCNN((32, 32, 1), None, width=0.25, include_top=False), "heads"),
         (lambda: LightweightCNN((32, 32, 3), None, width=0.25), "input_shape"),
         (lambda: LightweightCNN((32, 32, 1), None, 7, width=0.25), "class_names"),
@@ -134,5 +138,5 @@ def test_refuses_what_is_no_narrower_network(other, received):
 
 
 def test_shipped_weights():
-    narrow = models.LightweightCNN(weights="ferplus")
+    narrow = models.LightweightCNN(weights="ferplus_v3")
     widen(narrow, LightweightCNN(weights=None, width=1.5))

@@ -99,8 +99,8 @@ def train(
 
     Example: keras-affect train --from ferplus --data my_faces --out runs/mine
     """
-    # TensorFlow leaves its quicker kernels off on processors without AVX-512 VNNI: there too they
-    # save a third of a step (make bench ARGS="-k onednn"). Read when TensorFlow loads.
+    # TensorFlow leaves oneDNN's kernels off on x86 processors without instructions for neural
+    # networks, where they are quicker too: see ARCHITECTURE.md. Read when TensorFlow loads.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     need_tensorflow()
     from dataclasses import replace

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["answers", "same_answers"]
+__all__ = ["answers", "first_difference"]
 
 # Answers of both networks to noise may differ by what float32 rounds, and no more.
 _TOLERANCE = 1e-3
@@ -22,7 +22,7 @@ def answers(model: Any) -> dict[str, np.ndarray]:
     return {name: keras.ops.convert_to_numpy(output) for name, output in outputs.items()}
 
 
-def same_answers(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> str | None:
+def first_difference(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> str | None:
     """The name of an output that differs, or None where all are the same."""
     for name, answer in before.items():
         if not np.allclose(answer, after[name], rtol=0, atol=_TOLERANCE):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_affect.models import LightweightCNN
-from keras_affect.training.answers import answers, same_answers
+from keras_affect.training.answers import answers, first_difference
 from keras_affect.weights.storage import variables_by_key
 
 __all__ = ["deepen"]
@@ -22,7 +22,7 @@ def deepen(shallow: Any, deep: Any) -> None:
     2016, arXiv:1511.05641): each kernel is 1 from a channel to itself. What reads them is a ReLU,
     which leaves what has passed one as it is.
 
-    In training, batch normalisation takes mean and deviation from the batch. So that nothing
+    In training, batch normalisation takes mean and deviation from the batch. So that little
     changes there either, the new ones scale and shift back by what the batch's are expected to
     be. Those follow from the offset and scale of the stem's last normalisation, which are the mean
     and deviation of what it gives: where that is normally distributed, mean and deviation behind
@@ -52,7 +52,7 @@ def deepen(shallow: Any, deep: Any) -> None:
             variable.assign(known[key])
     for number in range(shallow.stem_convolutions + 1, deep.stem_convolutions + 1):
         _pass_on(deep, _name(number), mean, deviation)
-    if wrong := same_answers(answers(shallow), answers(deep)):
+    if wrong := first_difference(answers(shallow), answers(deep)):
         deep.set_weights(own)
         raise _unfit(f"one that then answers otherwise in {wrong}")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_affect.training.answers import answers, same_answers
+from keras_affect.training.answers import answers, first_difference
 
 __all__ = ["widen"]
 
@@ -41,7 +41,7 @@ def widen(narrow: Any, wide: Any) -> None:
         widened.append(_widened(old, new))
     own = wide.get_weights()
     wide.set_weights(widened)
-    if wrong := same_answers(answers(narrow), answers(wide)):
+    if wrong := first_difference(answers(narrow), answers(wide)):
         wide.set_weights(own)
         raise _unfit(wide, f"one that then answers otherwise in {wrong}")
 

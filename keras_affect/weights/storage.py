@@ -150,7 +150,7 @@ def load_weights(
     skipped: list[str] = []
     variables = variables_by_key(model)
     for key in sorted(arrays.keys() - variables.keys()):
-        if key.startswith(complete) and complete and not skip_mismatch:
+        if key.startswith(complete) and not skip_mismatch:
             raise ValueError(f"{path}: holds {key}, which {model.name} lacks")
     for key, variable in variables.items():
         array = arrays.get(key)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import sys
+
+import pytest
 
 from keras_affect.training import Recipe
 from tests.tools.loading import script
@@ -42,3 +45,19 @@ def test_a_command_names_the_runs_before_it_as_the_readme_does(tmp_path):
         "epoch 8/9  loss 0.1250  accuracy 25.00%  valid accuracy 50.00%",
         "epoch 9/9  loss 0.1111  accuracy 25.00%  valid accuracy 50.00%",
     ]
+
+
+def test_without_a_run_what_its_commands_printed_stays(tmp_path, monkeypatch, capsys):
+    """And the rest of the README is what the scores that ship say: nothing in it is old."""
+    readme = (results.REPOSITORY / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in readme.splitlines() if line.startswith("| `lightweight_cnn_"))
+    (tmp_path / "README.md").write_text(readme.replace(row, "| an old row |"), encoding="utf-8")
+    monkeypatch.setattr(results, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["readme_results.py"])
+    results.main()
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == readme
+    assert "$ keras-affect train" in readme.split(results.MADE)[1]
+    monkeypatch.setattr(sys, "argv", ["readme_results.py", "--run", "runs/first"])
+    with pytest.raises(SystemExit):
+        results.main()
+    assert "--run and --data go together" in capsys.readouterr().err

@@ -10,7 +10,7 @@ keras = pytest.importorskip("keras")
 from keras_affect.models import LightweightCNN, ResNet18  # noqa: E402
 from keras_affect.training import deepen  # noqa: E402
 from keras_affect.training.deepening import _rectified  # noqa: E402
-from tests.training.test_widening import pictures, trained  # noqa: E402
+from tests.training.networks import pictures, trained  # noqa: E402
 
 
 def network(stem_convolutions: int = 1, **arguments):

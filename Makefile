@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 # Errors alone are shown.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
+# A process for each core, of 2 GB; a file's tests stay together, as they share what it makes.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+
 # JAX and PyTorch live apart, so that the other tests see what users of TensorFlow have.
 BACKENDS := .venv-backends
 ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation tests/parity \
@@ -51,11 +54,11 @@ demo: $(RUNS)  ## Train, export and read a face, under five minutes; DATA=PATH/T
 	$(BIN)/keras-affect demo $(if $(DATA),--data "$$DATA")
 
 test: $(DEVELOPS)  ## Run the tests; ARGS="-k litert" for some of them
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-backends: $(BACKENDS)/.stamp  ## Run the tests of what is no backend's own, on JAX and on PyTorch
-	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest $(ON_ANY_BACKEND) $(ARGS)
-	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest $(ON_ANY_BACKEND) $(ARGS)
+	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest $(IN_PARALLEL) $(ON_ANY_BACKEND) $(ARGS)
+	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest $(IN_PARALLEL) $(ON_ANY_BACKEND) $(ARGS)
 
 test-edge: test-edge-devices test-edge-web  ## Run exported files where they are used: ARM, C, MediaPipe, Chromium
 

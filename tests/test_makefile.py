@@ -209,7 +209,7 @@ def test_install_that_failed_is_tried_again(clone):
     code, calls = _make(clone, "test")
     assert code == 0
     assert calls[0].endswith("<install><--editable><.[dev]>")
-    assert calls[1:] == ["<-m><pytest>"]
+    assert calls[1:] == ["<-m><pytest><-n><auto><--maxprocesses><4><--dist><loadfile>"]
 
 
 def test_demo_after_test_installs_nothing_more(clone):

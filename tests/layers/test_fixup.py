@@ -65,7 +65,7 @@ def test_training_step_is_the_analytic_gradient():
 @pytest.mark.parametrize(
     "jit_compile", [False, True] if keras.backend.backend() != "torch" else [False]
 )
-@pytest.mark.parametrize("arguments", EACH, ids=str)
+@pytest.mark.parametrize("arguments", EACH, ids=[*map(str, EACH[:3]), "initializers"])
 def test_saved_and_fitted(arguments, jit_compile, tmp_path):
     inputs = keras.Input((4,))
     outputs = keras.layers.Dense(2)(ScalarAffine(**arguments)(inputs))

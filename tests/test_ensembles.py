@@ -126,6 +126,10 @@ def test_int8_export_agrees(members, flips, tmp_path, monkeypatch):
     images = pictures(24)
     report = to_litert(ensemble, tmp_path / "e.tflite", "int8", calibration=images)
     assert report.stayed_float == {}
+    # Each layer once, whether it sees one picture or two.
+    layers = [layer for member in members[:2] for layer in member._flatten_layers()]
+    convolutions = sum(isinstance(layer, keras.layers.Conv2D) for layer in layers)
+    assert report.operators["CONV_2D"] == convolutions > 8
     read = AffectInterpreter(tmp_path / "e.tflite").predict(images.astype(np.uint8))
     found = np.array([list(prediction.probabilities.values()) for prediction in read])
     expected = predicted(ensemble, images)["emotion"]

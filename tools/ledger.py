@@ -151,6 +151,30 @@ def with_head(text: str, name: str, rows: Sequence[Mapping[str, str]]) -> str:
     return text
 
 
+def other_seeds(run: str, rows: Sequence[Mapping[str, str]]) -> str:
+    """What a run scored and those that differ from it in the seed alone; empty without any."""
+    own = next((row for row in rows if row["run"] == run), None)
+    same = [row for row in rows if own is not None and row["recipe"] == own["recipe"]]
+    if own is None or len(same) < 2:
+        return ""
+    same.sort(key=lambda row: int(row["seed"]))
+    scores = [float(row["accuracy"]) for row in same]
+    each = [
+        f"{score:.2%} with seed {row['seed']}{' (which ships)' if row is own else ''}"
+        for row, score in zip(same, scores, strict=True)
+    ]
+    lucky = (
+        " What ships is the luckiest of them: on other pictures, expect the mean."
+        if float(own["accuracy"]) == max(scores)
+        else ""
+    )
+    return (
+        f"Its recipe scored {', '.join(each[:-1])} and {each[-1]}, in float32: "
+        f"{statistics.mean(scores):.2%} in the mean, with a standard deviation of "
+        f"{100 * statistics.stdev(scores):.2f} points.{lucky}"
+    )
+
+
 def _is_of(described: str, name: str, recipe: Mapping[str, Any]) -> bool:
     """Whether a row's recipe is this one, but for where the runs that it names lay."""
     closest, _, said = described.partition(": ")

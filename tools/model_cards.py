@@ -5,9 +5,10 @@
 
 The sections are those of Mitchell et al. 2019, "Model Cards for Model Reporting"
 (arXiv:1810.03993). All figures come from keras_affect/weights/: catalog.json, and training.json,
-which holds how a model was trained. The second form writes that first, from the folder of the run
-that ships and those of the runs that it started from or was taught by. A name's card is to be
-written anew whenever its entries in the catalog are; a test sees to it.
+which holds how a model was trained; what other seeds scored is from the ledger. The second form
+writes training.json first, from the folder of the run that ships and those of the runs that it
+started from or was taught by. A name's card is to be written anew whenever its entries in the
+catalog are, or the ledger has another seed of it; a test sees to it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import ledger
 
 from keras_affect import emotions
 from keras_affect._files import written_whole
@@ -213,9 +216,11 @@ def _training(runs: Sequence[dict[str, Any]]) -> str:
             *([f"`{name}`", *(_value(run["recipe"].get(name)) for run in runs)] for name in fields),
         ],
     )
+    seeds = ledger.other_seeds(runs[-1]["run"], ledger.read(ledger.LEDGER))
     return (
         "How it was trained, by `keras-affect train` (fields of `training.Recipe`); the last run "
         f"is the one that ships:\n\n{table}"
+        + (f"\n\n{seeds} All runs: examples/results/ferplus.csv." if seeds else "")
     )
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import anchors
+import ledger
 import matplotlib
 import model_cards
 
@@ -121,6 +122,24 @@ def _shipped() -> list[str]:
         "Valence and arousal are compared with what the votes imply, not with human ratings.",
         *found_here,
         table,
+        *_other_seeds(),
+    ]
+
+
+def _other_seeds() -> list[str]:
+    rows = ledger.read(ledger.LEDGER)
+    said = {
+        name: ledger.other_seeds(runs[-1]["run"], rows)
+        for name, runs in model_cards.trainings().items()
+    }
+    repeated = [f"`{name}`: {text}" for name, text in said.items() if text]
+    if not repeated:
+        return []
+    return [
+        "Chance has a part in these figures. All but "
+        f"{' and '.join(f'`{name}`' for name, text in said.items() if text)} were trained once. "
+        "All runs are in [the ledger](examples/results/ferplus.csv).",
+        *repeated,
     ]
 
 

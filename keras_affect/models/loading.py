@@ -115,6 +115,9 @@ def load(path_or_name: str | Path) -> Any:
     if path.suffix == ".keras":
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
+        # Keras finds those classes alone whose modules were imported, and a file may hold any.
+        from keras_affect import augmentation, ensembles, layers  # noqa: F401
+
         try:
             # Not compiled: losses and schedules of the training need not be known here.
             return keras.saving.load_model(path, compile=False)

@@ -183,6 +183,33 @@ def test_load_needs_nothing_of_the_training(tmp_path):
     assert done.stdout.split() == ["LightweightCNN", "False"]
 
 
+def test_load_knows_every_class_of_the_package(tmp_path):
+    """In a process that imported `models` alone: as `keras-affect export` in the shell."""
+    make = (
+        "import sys, keras\n"
+        "from keras_affect import augmentation, ensembles, layers, models\n"
+        "x = image = keras.Input((16, 16, 1))\n"
+        "for layer in (augmentation.Cutout(4), layers.FractionalMaxPooling2D(1.5),\n"
+        "              keras.layers.Flatten(), layers.ScalarAffine(),\n"
+        "              layers.DropConnect(keras.layers.Dense(3), name='last')):\n"
+        "    x = layer(x)\n"
+        "ensembles.Ensemble([keras.Model(image, x)], flips=True).save(sys.argv[1])\n"
+    )
+    load = (
+        "import sys\n"
+        "from keras_affect import models\n"
+        "loaded = models.load(sys.argv[1])\n"
+        "print(type(loaded).__name__, type(loaded.members[0].get_layer('last')).__name__)"
+    )
+    path = str(tmp_path / "m.keras")
+    for code in (make, load):
+        done = subprocess.run(
+            [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["Ensemble", "DropConnect"]
+
+
 def test_load_says_what_is_wrong(shipped, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.keras: no such file"):
         models.load(tmp_path / "nothing.keras")

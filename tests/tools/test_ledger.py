@@ -151,3 +151,23 @@ def test_the_ledger_holds_what_ships():
     rows = ledger.read(ledger.LEDGER)
     assert {"ferplus_v1", "ferplus_v1_cycle2"} <= {row["run"] for row in rows}
     assert rows == sorted(rows, key=lambda row: (row["date"], row["run"]))
+
+
+def test_what_other_seeds_scored():
+    def row(run, recipe, seed, accuracy):
+        return {"run": run, "recipe": recipe, "seed": str(seed), "accuracy": str(accuracy)}
+
+    rows = [
+        row("c", "tiny", 10, 0.85), row("a", "tiny", 9, 0.86), row("b", "tiny", 2, 0.84),
+        row("d", "tiny: epochs=9", 1, 0.9), row("e", "tiny: epochs=9", 3, 0.8),
+    ]  # fmt: skip
+    assert ledger.other_seeds("a", rows) == (
+        "Its recipe scored 84.00% with seed 2, 86.00% with seed 9 (which ships) and 85.00% with "
+        "seed 10, in float32: 85.00% in the mean, with a standard deviation of 1.00 points. "
+        "What ships is the luckiest of them: on other pictures, expect the mean."
+    )
+    assert "luckiest" not in ledger.other_seeds("b", rows)
+    assert ledger.other_seeds("e", rows).startswith(
+        "Its recipe scored 90.00% with seed 1 and 80.00% with seed 3 (which ships), in float32: "
+    )
+    assert ledger.other_seeds("a", rows[1:2]) == ledger.other_seeds("not there", rows) == ""

@@ -160,6 +160,16 @@ def test_load_takes_the_arguments_that_a_name_was_trained_with(tmp_path, monkeyp
             load_weights(loaded, tmp_path / row.file)  # fits: same width, same heads
 
 
+def made_and_loaded(make, load, path):
+    """What the second of two programs prints; each a process of its own, with the path."""
+    for code in (make, load):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
 def test_load_needs_nothing_of_the_training(tmp_path):
     """In a process that knows no schedule of ours: as `keras-affect evaluate` in the shell."""
     make = (
@@ -175,12 +185,8 @@ def test_load_needs_nothing_of_the_training(tmp_path):
         "from keras_affect import models\n"
         "print(type(models.load(sys.argv[1])).__name__, 'keras_affect.training' in sys.modules)"
     )
-    path = str(tmp_path / "m.keras")
-    for code in (make, load):
-        done = subprocess.run(
-            [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
-        )
-    assert done.stdout.split() == ["LightweightCNN", "False"]
+    printed = made_and_loaded(make, load, tmp_path / "m.keras")
+    assert printed == ["LightweightCNN", "False"]
 
 
 def test_load_knows_every_class_of_the_package(tmp_path):
@@ -201,13 +207,8 @@ def test_load_knows_every_class_of_the_package(tmp_path):
         "loaded = models.load(sys.argv[1])\n"
         "print(type(loaded).__name__, type(loaded.members[0].get_layer('last')).__name__)"
     )
-    path = str(tmp_path / "m.keras")
-    for code in (make, load):
-        done = subprocess.run(
-            [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["Ensemble", "DropConnect"]
+    printed = made_and_loaded(make, load, tmp_path / "m.keras")
+    assert printed == ["Ensemble", "DropConnect"]
 
 
 def test_load_says_what_is_wrong(shipped, tmp_path):

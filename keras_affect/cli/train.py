@@ -47,6 +47,13 @@ def train(
     stem_convolutions: Annotated[
         int | None, typer.Option(help="LightweightCNN's convolutions before its first pooling.")
     ] = None,
+    mirrored: Annotated[
+        bool | None,
+        typer.Option(
+            "--mirrored/--no-mirrored",
+            help="Whether the network sees each picture mirrored too, in twice the time.",
+        ),
+    ] = None,
     dropout: Annotated[float | None, typer.Option(help="Rate before the heads.")] = None,
     stochastic_depth: Annotated[
         float | None, typer.Option(help="Rate of the last residual branch.")
@@ -120,6 +127,7 @@ def train(
                 "--stochastic-depth": stochastic_depth,
                 "--width": width,
                 "--stem-convolutions": stem_convolutions,
+                "--mirrored": mirrored,
                 "--labels": labels,
                 "--mixup": mixup,
                 "--dtype": dtype,
@@ -151,6 +159,7 @@ def train(
         "model": model,
         "width": width,
         "stem_convolutions": stem_convolutions,
+        "mirrored": mirrored,
         "dropout": dropout,
         "stochastic_depth": stochastic_depth,
         "labels": labels,

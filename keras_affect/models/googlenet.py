@@ -9,6 +9,7 @@ import keras
 from keras_affect.models.affect_model import AffectModel
 from keras_affect.models.blocks import Blocks
 from keras_affect.models.heads import emotion_head
+from keras_affect.models.mirroring import mean_of_both
 
 __all__ = ["GoogLeNet"]
 
@@ -120,9 +121,10 @@ class GoogLeNet(AffectModel):
         outputs = dict(self.output)
         for name, module in _TAPS.items():
             features = self.get_layer(f"{module}_concatenate").output
-            outputs[f"emotion_{name}"] = _auxiliary_head(
-                features, self._blocks, len(self.class_names), name
-            )
+            probabilities = _auxiliary_head(features, self._blocks, len(self.class_names), name)
+            if self.mirrored:
+                probabilities = mean_of_both(probabilities)
+            outputs[f"emotion_{name}"] = probabilities
         model = keras.Model(self.input, outputs, name=f"{self.name}_training")
         model.class_names = self.class_names
         return model

@@ -39,6 +39,7 @@ def compiled(recipe: Recipe, steps: int) -> Any:
     student = getattr(models, recipe.model)(
         weights=None,
         width=recipe.width,
+        mirrored=recipe.mirrored,
         dropout=recipe.dropout,
         stochastic_depth=recipe.stochastic_depth,
         valence_arousal=recipe.valence_arousal_weight > 0,

@@ -53,6 +53,8 @@ class Recipe:
         width: Factor on its channels.
         stem_convolutions: Convolutions before its first pooling; 1 for other models than
             LightweightCNN, which have no such choice.
+        mirrored: Whether the network sees each picture mirrored too, see the models' argument;
+            takes twice the time.
         dropout: Rate of dropout where the architecture has it, in [0, 1).
         stochastic_depth: Rate of leaving out the last residual branch, in [0, 1); 0 for models
             without residual branches.
@@ -93,6 +95,7 @@ class Recipe:
     model: str = "LightweightCNN"
     width: float = 1.0
     stem_convolutions: int = 1
+    mirrored: bool = False
     dropout: float = 0.3
     stochastic_depth: float = 0.0
     labels: str = "outlier_free"
@@ -132,8 +135,9 @@ class Recipe:
             raise invalid("stem_convolutions", f"1 with {self.model}", self.stem_convolutions)
         if not isinstance(self.start_from, str):
             raise invalid("start_from", "a path or name", self.start_from)
-        if not isinstance(self.drop_duplicates, bool):
-            raise invalid("drop_duplicates", "True or False", self.drop_duplicates)
+        for name in ("mirrored", "drop_duplicates"):
+            if not isinstance(getattr(self, name), bool):
+                raise invalid(name, "True or False", getattr(self, name))
         teachers = self.teachers
         if not isinstance(teachers, list | tuple) or not all(
             isinstance(teacher, str) and teacher for teacher in teachers

@@ -24,12 +24,14 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
     tiny = Recipe.load("ferplus_tiny")
     assert run_command(capfd, "train", *options)[0] == 0
     more = ("--seed", 7, "--mixup", "0.3", "--teacher", "one", "--teacher", "two")
-    more += ("--stem-convolutions", 2)
+    more += ("--stem-convolutions", 2, "--mirrored")
     assert run_command(capfd, "train", *options, *more)[0] == 0
     assert run_command(capfd, "train", *options, "--start-from", "")[0] == 0
     assert asked == [
         tiny,
-        replace(tiny, seed=7, mixup=0.3, stem_convolutions=2, teachers=("one", "two")),
+        replace(
+            tiny, seed=7, mixup=0.3, stem_convolutions=2, mirrored=True, teachers=("one", "two")
+        ),
         replace(tiny, start_from=""),
     ]
     assert tiny.start_from
@@ -69,6 +71,7 @@ def test_resumed_without_a_recipe_a_run_goes_on_by_its_own(asked, tmp_path, capf
         (("--teacher-share", "1.5"), "argument `teacher_share`. Expected a number in (0, 1]"),
         (("--from", "ferplus", "--teacher", "one"), "--from goes with no --teacher"),
         (("--from", "ferplus", "--stem-convolutions", "2"), "goes with no --stem-convolutions"),
+        (("--from", "ferplus", "--no-mirrored"), "--from goes with no --mirrored"),
         (("--from", "ferplus", "--recipe", "ferplus_tiny"), "--from goes with no --recipe"),
     ],
 )

@@ -185,10 +185,16 @@ def _what(entries: Sequence[catalog.Entry]) -> str:
     counts = [f", {e.scores['parameters']:,} parameters" for e in entries if e.kind == "keras"]
     stem = config.get("stem_convolutions", 1)  # weights of before the argument have one
     closer = f" and {stem} convolutions before the first pooling" if stem > 1 else ""
+    # Weights of before the argument see no mirror image.
+    both = (
+        "It sees each picture mirrored too, and averages its features of both. "
+        if config.get("mirrored", False)
+        else ""
+    )
     outputs = "; and valence and arousal, each in [-1, 1]" if config["valence_arousal"] else ""
     return (
         f"A convolutional network for one face: `keras_affect.models.{first.model}` of width "
-        f"{config['width']:g}{closer}{''.join(counts)}. It takes pictures of "
+        f"{config['width']:g}{closer}{''.join(counts)}. {both}It takes pictures of "
         f"{height}x{width}x{channels}, raw pixels in [0, 255], and gives a probability for each of "
         f"{', '.join(config['classes'])}{outputs}."
     )

@@ -88,7 +88,12 @@ def in_dtype(model: Any, dtype: str) -> Any:
         return Ensemble(members, model.member_weights, model.flips, model.name)
     if not isinstance(model, AffectModel):
         return model
-    copy = type(model).from_config(model.get_config() | {"dtype": dtype})
+    return _remade(model, dtype=dtype)
+
+
+def _remade(model: AffectModel, **changes: Any) -> AffectModel:
+    """A copy with the same weights, but for arguments that its weights do not depend on."""
+    copy: AffectModel = type(model).from_config(model.get_config() | changes)
     copy.set_weights(model.get_weights())
     return copy
 
@@ -115,6 +120,9 @@ def _take_weights(model: Any, source: str) -> None:
     """Start from a model of the same architecture, or a smaller one whose answers are kept."""
     trained = models.load(source)
     try:
+        if isinstance(trained, AffectModel) and trained.mirrored != model.mirrored:
+            # The same weights serve with mirror images and without.
+            trained = _remade(trained, mirrored=model.mirrored)
         if _is_shallower(trained, model):
             stem = {"stem_convolutions": model.stem_convolutions, "dtype": "float32"}
             deeper = type(model).from_config(trained.get_config() | stem)

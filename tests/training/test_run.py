@@ -182,6 +182,21 @@ def test_start_from_a_run_with_a_shallower_stem(tmp_path):
         compiled(replace(SMALL, width=0.5, start_from=str(tmp_path / "two.keras")), 10)
 
 
+@pytest.mark.parametrize("width", [SMALL.width, 0.5])
+@pytest.mark.parametrize("before", [False, True])
+def test_start_from_a_run_with_or_without_mirror_images(width, before, tmp_path):
+    source = LightweightCNN(weights=None, width=SMALL.width, mirrored=before)
+    source.save(tmp_path / "m.keras")
+    recipe = replace(SMALL, width=width, mirrored=not before, start_from=str(tmp_path / "m.keras"))
+    network = compiled(recipe, 10)
+    assert network.mirrored is not before
+    expected = LightweightCNN(weights=None, width=SMALL.width, mirrored=not before)
+    expected.set_weights(source.get_weights())
+    faces = np.random.default_rng(0).uniform(0, 255, (3, 48, 48, 1))
+    for name, answer in expected(faces).items():
+        np.testing.assert_allclose(network(faces)[name], answer, rtol=0, atol=1e-5)
+
+
 def command(data, out, *more):
     arguments = [
         "train", "--data", data, "--out", out, "--epochs", "4", "--batch-size", "8",

@@ -134,10 +134,12 @@ def _take_weights(model: Any, source: str) -> None:
             return
         widen(trained, model)
     except ValueError as error:
+        # Without the names of arguments of `widen` and `deepen`, which nobody gave here.
+        received = str(error).rpartition("Received: ")[2]
         raise ValueError(
             "Invalid value for argument `start_from`. Expected a model of the recipe's "
-            f"architecture and outputs, as large or smaller. Received: start_from={source!r} "
-            f"({error})"
+            f"architecture and outputs, as large or smaller. Received: start_from={source!r}, "
+            f"{received}"
         ) from None
 
 

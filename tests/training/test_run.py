@@ -149,8 +149,9 @@ def test_start_from_another_run(small_set, tmp_path):
         np.testing.assert_array_equal(one, two)
     fresh = compiled(SMALL, 10).get_weights()
     assert not np.array_equal(fresh[0], source.get_weights()[0])
-    with pytest.raises(ValueError, match=r"argument `start_from`.*m\.keras"):
+    with pytest.raises(ValueError, match=r"argument `start_from`.*m\.keras', \w") as refused:
         run(small_set, tmp_path / "run", replace(SMALL, width=0.125, start_from=path))
+    assert "`narrow`" not in str(refused.value)  # an argument of another function
     with pytest.raises(FileNotFoundError, match=r"none\.keras"):
         run(small_set, tmp_path / "run", replace(SMALL, start_from=str(tmp_path / "none.keras")))
     assert not (tmp_path / "run").exists()

@@ -71,6 +71,9 @@ def train(
         str | None,
         typer.Option(help="A run, .keras file or shipped name to start from, as large or smaller."),
     ] = None,
+    start_share: Annotated[
+        float | None, typer.Option(help="Share of its weights in those of the end, in [0, 1).")
+    ] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
@@ -132,6 +135,7 @@ def train(
                 "--mixup": mixup,
                 "--dtype": dtype,
                 "--start-from": start_from,
+                "--start-share": start_share,
                 "--teacher": teacher,
                 "--teachers-see": teachers_see,
                 "--temperature": temperature,
@@ -168,6 +172,7 @@ def train(
         "dtype": dtype,
         "seed": seed,
         "start_from": start_from,
+        "start_share": start_share,
         "teachers": teacher,
         "teachers_see": teachers_see,
         "temperature": temperature,

@@ -41,6 +41,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "valence_arousal_weight": (0.0, 1e6),
     "seed": (0, 2**31),
     "temperature": (1.0, 1_000.0),
+    "start_share": (0.0, 1.0),
 }
 
 
@@ -79,6 +80,10 @@ class Recipe:
             whose weights the training starts from; "" starts from random ones. Where it is
             narrower than `width`, the training starts from what `widen` makes of it; where it has
             fewer convolutions in its stem, from what `deepen` does.
+        start_share: Share of the weights that the training started from in those that it ends with,
+            in [0, 1): their weighted mean, of batch normalisation's statistics too, keeps what the
+            training forgot (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903). 0 without
+            `start_from`.
         teachers: What `models.load` takes, each: networks whose averaged outputs are learnt from
             too, see `Distiller`. () for none. As paths of `start_from`, relative ones start where
             the command runs.
@@ -112,6 +117,7 @@ class Recipe:
     dtype: str = "mixed_bfloat16"
     seed: int = 0
     start_from: str = ""
+    start_share: float = 0.0
     teachers: tuple[str, ...] = ()
     teachers_see: str = "batches"
     temperature: float = 2.0
@@ -135,6 +141,8 @@ class Recipe:
             raise invalid("stem_convolutions", f"1 with {self.model}", self.stem_convolutions)
         if not isinstance(self.start_from, str):
             raise invalid("start_from", "a path or name", self.start_from)
+        if self.start_share and not self.start_from:
+            raise invalid("start_share", "0 without start_from", self.start_share)
         for name in ("mirrored", "drop_duplicates"):
             if not isinstance(getattr(self, name), bool):
                 raise invalid(name, "True or False", getattr(self, name))

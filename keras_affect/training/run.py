@@ -101,6 +101,7 @@ def train(
 
     model = compiled(recipe, steps)
     student = student_of(model)
+    start = student.get_weights() if recipe.start_share else []
     is_taught = student is not model
     teacher = model.teacher if is_taught else None
     if recipe.teachers and not is_taught:
@@ -150,6 +151,9 @@ def train(
             callbacks=callbacks,
             verbose=0,
         )
+    if start:
+        # The checkpoint stays what was trained: resumed, the run ends here again.
+        student.set_weights(_mean(start, student.get_weights(), recipe.start_share))
     trained = in_dtype(student, "float32")
     with written_whole(out / "model.keras", overwrite=True) as beside:
         trained.save(beside)
@@ -164,6 +168,10 @@ def train(
         console=console,
     )
     return trained
+
+
+def _mean(start: list[Any], end: list[Any], share: float) -> list[Any]:
+    return [share * one + (1 - share) * other for one, other in zip(start, end, strict=True)]
 
 
 def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:

@@ -24,13 +24,19 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
     tiny = Recipe.load("ferplus_tiny")
     assert run_command(capfd, "train", *options)[0] == 0
     more = ("--seed", 7, "--mixup", "0.3", "--teacher", "one", "--teacher", "two")
-    more += ("--stem-convolutions", 2, "--mirrored")
+    more += ("--stem-convolutions", 2, "--mirrored", "--start-share", "0.4")
     assert run_command(capfd, "train", *options, *more)[0] == 0
     assert run_command(capfd, "train", *options, "--start-from", "")[0] == 0
     assert asked == [
         tiny,
         replace(
-            tiny, seed=7, mixup=0.3, stem_convolutions=2, mirrored=True, teachers=("one", "two")
+            tiny,
+            seed=7,
+            mixup=0.3,
+            stem_convolutions=2,
+            mirrored=True,
+            start_share=0.4,
+            teachers=("one", "two"),
         ),
         replace(tiny, start_from=""),
     ]

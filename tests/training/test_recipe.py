@@ -22,6 +22,7 @@ def test_recipes_from_before_a_field_lack_it(tmp_path):
     for name in (
         "stem_convolutions",
         "mirrored",
+        "start_share",
         "mixup",
         "teachers",
         "teachers_see",
@@ -67,7 +68,7 @@ def test_a_shipped_recipe_says_every_choice_but_where_it_starts(name):
     # What is not said is as in any training that has neither.
     assert silent <= {
         "start_from", "stochastic_depth", "mixup", "teachers", "teachers_see", "temperature",
-        "teacher_share", "stem_convolutions", "mirrored",
+        "teacher_share", "stem_convolutions", "mirrored", "start_share",
     }  # fmt: skip
     head = path.read_text(encoding="utf-8").split("\n\n")[0]
     for line in (f"keras-affect train --recipe {name} --data", "\n# Time: ", "\n# Score: "):
@@ -120,6 +121,8 @@ def test_augmentation_names_those_of_the_pipeline():
         ),
         ("stochastic_depth", 1.7, r"Expected a number in \[0, 1\).*stochastic_depth=1.7"),
         ("drop_duplicates", "valid", r"drop_duplicates='valid'"),
+        ("start_share", 1.0, r"argument `start_share`. Expected a number in \[0, 1\)"),
+        ("start_share", 0.5, r"`start_share`. Expected 0 without start_from.*start_share=0.5"),
         ("mirrored", 1, r"argument `mirrored`. Expected True or False. Received: mirrored=1"),
         ("temperature", 0.5, r"argument `temperature`. Expected a number in \[1, 1000\)"),
         ("teacher_share", 0, r"argument `teacher_share`. Expected a number in \(0, 1\].*share=0"),

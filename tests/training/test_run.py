@@ -183,6 +183,20 @@ def test_start_from_a_run_with_a_shallower_stem(tmp_path):
         compiled(replace(SMALL, width=0.5, start_from=str(tmp_path / "two.keras")), 10)
 
 
+def test_a_share_of_the_weights_at_the_start(small_set, tmp_path):
+    source = LightweightCNN(weights=None, width=SMALL.width)
+    source.save(tmp_path / "m.keras")
+    recipe = replace(SMALL, start_from=str(tmp_path / "m.keras"))
+    trained = run(small_set, tmp_path / "whole", recipe)
+    mixed = run(small_set, tmp_path / "mixed", replace(recipe, start_share=0.3))
+    resumed = run(small_set, tmp_path / "mixed", replace(recipe, start_share=0.3), resume=True)
+    ends = (model.get_weights() for model in (source, trained, mixed, resumed))
+    for start, end, mean, again in zip(*ends, strict=True):
+        assert np.abs(end - start).max() > 1e-4
+        np.testing.assert_allclose(mean, 0.3 * start + 0.7 * end, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(again, mean)
+
+
 @pytest.mark.parametrize("width", [SMALL.width, 0.5])
 @pytest.mark.parametrize("before", [False, True])
 def test_start_from_a_run_with_or_without_mirror_images(width, before, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from keras_affect import emotions
 from keras_affect.models import LightweightCNN
 from keras_affect.models.heads import class_names_of
+from keras_affect.runtime import AffectInterpreter
 from keras_affect.weights import catalog
 from keras_affect.weights.storage import (
     load_weights,
@@ -128,6 +129,28 @@ def test_a_stem_of_several_convolutions(tmp_path):
     np.testing.assert_array_equal(
         np.asarray(loaded(images)["emotion"]), np.asarray(model(images)["emotion"])
     )
+
+
+def test_mirror_images_are_seen_as_the_weights_were_trained():
+    model = LightweightCNN(weights="ferplus_tiny_v4")
+    assert model.mirrored is True
+    assert LightweightCNN(weights="ferplus_tiny_v3").mirrored is False
+    alone = LightweightCNN(weights="ferplus_tiny_v4", mirrored=False)
+    assert alone.mirrored is False
+    for one, other in zip(model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert LightweightCNN(weights="ferplus_tiny_v4", include_top=False).mirrored is True
+
+
+def test_the_int8_file_says_the_same_of_a_mirror_image():
+    face = np.random.default_rng(0).uniform(0, 255, (48, 48)).astype("uint8")
+    faces = [face, np.ascontiguousarray(face[:, ::-1])]
+    differences = {}
+    for name in ("ferplus_tiny_v3", "ferplus_tiny_v4"):
+        interpreter = AffectInterpreter(name)
+        one, other = (interpreter.run(image[None, ..., None])["emotion"] for image in faces)
+        differences[name] = np.abs(one - other).max()
+    assert differences["ferplus_tiny_v4"] <= 1 / 256 < 2 / 256 < differences["ferplus_tiny_v3"]
 
 
 def test_the_stem_is_that_of_the_weights(tmp_path):

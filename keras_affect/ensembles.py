@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from keras_affect._arguments import check_flag, invalid
+from keras_affect.models.mirroring import mean_of_both, with_mirror_images
 
 __all__ = ["Ensemble", "MonteCarlo"]
 
@@ -78,8 +79,7 @@ class Ensemble(keras.Model):
 
         # === Functional model ===
         inputs = keras.Input(members[0].input_shape[1:], name="image")
-        # As one batch: seen one after the other, an exported graph would hold each layer twice.
-        seen = ops.concatenate([inputs, ops.flip(inputs, axis=2)]) if flips else inputs
+        seen = with_mirror_images(inputs) if flips else inputs
         parts = []
         for place, member in enumerate(members, 1):
             # In a model with a name of its own: members of one class are named alike.
@@ -88,7 +88,7 @@ class Ensemble(keras.Model):
             parts.append(named(seen))
         outputs = _weighted_sum(parts, shares)
         if flips:
-            outputs = keras.tree.map_structure(_mean_of_halves, outputs)
+            outputs = keras.tree.map_structure(mean_of_both, outputs)
         super().__init__(inputs, outputs, name=name)
 
         # === Config ===
@@ -257,12 +257,6 @@ def _weighted_sum(parts: Sequence[Any], factors: Sequence[float]) -> Any:
         return result
 
     return keras.tree.map_structure(total, *parts)
-
-
-def _mean_of_halves(values: Any) -> Any:
-    """Of a batch `(2 * pictures, ...)`, the second half of which are the first's pictures again."""
-    first, second = ops.split(values, 2)
-    return (first + second) * 0.5
 
 
 def _check_members(members: Sequence[Any]) -> tuple[Any, ...]:

@@ -64,6 +64,9 @@ def train(
     augmentation: Annotated[
         str | None, typer.Option(help="none, light, moderate, strong or camera.")
     ] = None,
+    degradation_probability: Annotated[
+        float | None, typer.Option(help="Share of pictures with a camera's losses, in [0, 1].")
+    ] = None,
     mixup: Annotated[float | None, typer.Option(help="Mixup's alpha; 0 mixes nothing.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="What all that is random starts from.")] = None,
@@ -132,6 +135,7 @@ def train(
                 "--stem-convolutions": stem_convolutions,
                 "--mirrored": mirrored,
                 "--labels": labels,
+                "--degradation-probability": degradation_probability,
                 "--mixup": mixup,
                 "--dtype": dtype,
                 "--start-from": start_from,
@@ -168,6 +172,7 @@ def train(
         "stochastic_depth": stochastic_depth,
         "labels": labels,
         "augmentation": augmentation,
+        "degradation_probability": degradation_probability,
         "mixup": mixup,
         "dtype": dtype,
         "seed": seed,

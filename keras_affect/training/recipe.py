@@ -63,6 +63,8 @@ class Recipe:
         drop_duplicates: Whether to leave out train pictures that stand pixel for pixel in valid,
             without which choosing by the valid score would be choosing what was learnt by heart.
         augmentation: A name of `augmentation.face_pipeline`; "none" leaves pictures as they are.
+        degradation_probability: Share of the pictures that a camera's losses (noise, blur, JPEG)
+            fall on, in [0, 1], where the augmentation has any; None for as many as it has.
         mixup: Parameter of `augmentation.Mixup`'s Beta distribution; 0 mixes nothing.
         epochs: Passes over the train split.
         batch_size: Images a step.
@@ -106,6 +108,7 @@ class Recipe:
     labels: str = "outlier_free"
     drop_duplicates: bool = True
     augmentation: str = "strong"
+    degradation_probability: float | None = None
     mixup: float = 0.0
     epochs: int = 30
     batch_size: int = 128
@@ -143,6 +146,15 @@ class Recipe:
             raise invalid("start_from", "a path or name", self.start_from)
         if self.start_share and not self.start_from:
             raise invalid("start_share", "0 without start_from", self.start_share)
+        probability = self.degradation_probability
+        if probability is not None:
+            if self.augmentation not in ("camera", "moderate"):
+                raise invalid(
+                    "degradation_probability", "None without losses of a camera", probability
+                )
+            is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
+            if not (is_number and 0 <= probability <= 1):
+                raise invalid("degradation_probability", "a number in [0, 1]", probability)
         for name in ("mirrored", "drop_duplicates"):
             if not isinstance(getattr(self, name), bool):
                 raise invalid(name, "True or False", getattr(self, name))

@@ -118,6 +118,9 @@ def train(
         epochs_done=done,
         teachers=None if teacher is None else run_record.digest(teacher),
     )
+    settings: dict[str, Any] = {"mixup": recipe.mixup}
+    if recipe.degradation_probability is not None:
+        settings["degradation_probability"] = recipe.degradation_probability
     batches = batches_of(
         kept.data,
         kept.emotion,
@@ -127,7 +130,7 @@ def train(
         shuffle=True,
         seed=recipe.seed,
         cache="memory",
-        augment=face_pipeline(recipe.augmentation, mixup=recipe.mixup),
+        augment=face_pipeline(recipe.augmentation, **settings),
         initial_epoch=done,
         repeat=True,
     )

@@ -25,6 +25,7 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
     assert run_command(capfd, "train", *options)[0] == 0
     more = ("--seed", 7, "--mixup", "0.3", "--teacher", "one", "--teacher", "two")
     more += ("--stem-convolutions", 2, "--mirrored", "--start-share", "0.4")
+    more += ("--degradation-probability", "0.3")
     assert run_command(capfd, "train", *options, *more)[0] == 0
     assert run_command(capfd, "train", *options, "--start-from", "")[0] == 0
     assert asked == [
@@ -36,6 +37,7 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
             stem_convolutions=2,
             mirrored=True,
             start_share=0.4,
+            degradation_probability=0.3,
             teachers=("one", "two"),
         ),
         replace(tiny, start_from=""),

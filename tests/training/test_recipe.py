@@ -67,7 +67,8 @@ def test_a_shipped_recipe_says_every_choice_but_where_it_starts(name):
     silent = {field.name for field in dataclasses.fields(Recipe)} - set(given)
     # What is not said is as in any training that has neither.
     assert silent <= {
-        "start_from", "stochastic_depth", "mixup", "teachers", "teachers_see", "temperature",
+        "start_from", "stochastic_depth", "degradation_probability", "mixup", "teachers",
+        "teachers_see", "temperature",
         "teacher_share", "stem_convolutions", "mirrored", "start_share",
     }  # fmt: skip
     head = path.read_text(encoding="utf-8").split("\n\n")[0]
@@ -99,6 +100,13 @@ def test_augmentation_names_those_of_the_pipeline():
         face_pipeline(name)
 
 
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.2", True])
+def test_a_share_of_pictures_is_none_or_a_probability(value):
+    Recipe(augmentation="camera", degradation_probability=1)
+    with pytest.raises(ValueError, match=r"`degradation_probability`. Expected a number in \[0, 1"):
+        Recipe(augmentation="camera", degradation_probability=value)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -121,6 +129,11 @@ def test_augmentation_names_those_of_the_pipeline():
         ),
         ("stochastic_depth", 1.7, r"Expected a number in \[0, 1\).*stochastic_depth=1.7"),
         ("drop_duplicates", "valid", r"drop_duplicates='valid'"),
+        (
+            "degradation_probability",
+            0.2,
+            r"`degradation_probability`. Expected None without losses of a camera.*=0.2",
+        ),
         ("start_share", 1.0, r"argument `start_share`. Expected a number in \[0, 1\)"),
         ("start_share", 0.5, r"`start_share`. Expected 0 without start_from.*start_share=0.5"),
         ("mirrored", 1, r"argument `mirrored`. Expected True or False. Received: mirrored=1"),

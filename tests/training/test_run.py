@@ -197,6 +197,18 @@ def test_a_share_of_the_weights_at_the_start(small_set, tmp_path):
         np.testing.assert_array_equal(again, mean)
 
 
+def test_a_share_of_pictures_with_a_cameras_losses(small_set, tmp_path):
+    recipe = replace(SMALL, augmentation="camera")
+    as_named, same, never = (
+        run(small_set, tmp_path / name, replace(recipe, degradation_probability=share))
+        for name, share in (("as_named", None), ("same", 0.5), ("never", 0.0))
+    )
+    for named, equal in zip(as_named.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(named, equal)
+    differences = zip(as_named.get_weights(), never.get_weights(), strict=True)
+    assert max(np.abs(named - other).max() for named, other in differences) > 1e-4
+
+
 @pytest.mark.parametrize("width", [SMALL.width, 0.5])
 @pytest.mark.parametrize("before", [False, True])
 def test_start_from_a_run_with_or_without_mirror_images(width, before, tmp_path):

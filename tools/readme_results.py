@@ -22,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,8 @@ def _shipped() -> list[str]:
     scaled = sorted({entry.name for entry in catalog.entries() if "temperature" in entry.data})
     found_here = (
         [
-            f"The probabilities of {' and '.join(f'`{name}`' for name in scaled)} were divided by "
-            "a temperature that was found on these very pictures (`build_all.py "
+            f"The probabilities of {_listed(scaled)} were divided by a temperature "
+            "that was found on these very pictures (`build_all.py "
             "--scale-temperature`): one number, which changes no answer, but flatters "
             "cross-entropy and calibration error a little."
         ]
@@ -137,10 +138,16 @@ def _other_seeds() -> list[str]:
         return []
     return [
         "Chance has a part in these figures. All but "
-        f"{' and '.join(f'`{name}`' for name, text in said.items() if text)} were trained once. "
+        f"{_listed([name for name, text in said.items() if text])} were trained once. "
         "All runs are in [the ledger](examples/results/ferplus.csv).",
         *repeated,
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`a`, `b` and `c`."""
+    *before, last = (f"`{name}`" for name in names)
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _quantizations() -> list[str]:

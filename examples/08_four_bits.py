@@ -10,8 +10,8 @@ might help. The last is exported, and scored once more as the .tflite that it ha
 
 The .tflite needs the extra `quantize`.
 
-Time: two minutes of processor time. Expected score of ferplus_v3, on FER+ valid (sums in another
-order, on another machine, move the last digits):
+Time: two minutes of processor time. Expected score of ferplus_v3 (`--weights ferplus_v3`), on FER+
+valid (sums in another order, on another machine, move the last digits):
 
                                              accuracy  valence  arousal
     as it ships, float32                       88.06%    0.930    0.921

@@ -245,7 +245,7 @@ def _training(run: Path, names: dict[str, str]) -> str:
     options = "".join(
         f" --{option} {names.get(Path(source).name, source)}" for option, source in behind
     )
-    options += "".join(f" --{key.replace('_', '-')} {value}" for key, value in given.items())
+    options += "".join(f" {_option(name, value)}" for name, value in given.items())
     rows = _rows(run)
     lines = [
         f"epoch {row['epoch']}/{len(rows)}  loss {float(row['loss']):.4f}  "
@@ -255,6 +255,13 @@ def _training(run: Path, names: dict[str, str]) -> str:
     ]
     command = f"$ keras-affect train --data PATH/TO/FERPLUS --out {names[run.name]}{options}"
     return "\n".join([command, *lines[:2], "...", *lines[-3:]])
+
+
+def _option(name: str, value: object) -> str:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option} {value}"
 
 
 def _command(here: Path, hide: dict[str, str], *arguments: str) -> str:

@@ -43,6 +43,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the train split.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the one cycle.")] = None,
+    warmup: Annotated[
+        float | None, typer.Option(help="Share of the steps that rise to the peak, in (0, 1).")
+    ] = None,
     width: Annotated[float | None, typer.Option(help="Factor on the channels.")] = None,
     stem_convolutions: Annotated[
         int | None, typer.Option(help="LightweightCNN's convolutions before its first pooling.")
@@ -131,6 +134,7 @@ def train(
                 "--recipe": recipe,
                 "--model": model,
                 "--stochastic-depth": stochastic_depth,
+                "--warmup": warmup,
                 "--width": width,
                 "--stem-convolutions": stem_convolutions,
                 "--mirrored": mirrored,
@@ -164,6 +168,7 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "warmup": warmup,
         "model": model,
         "width": width,
         "stem_convolutions": stem_convolutions,

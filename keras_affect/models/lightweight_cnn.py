@@ -28,7 +28,8 @@ class LightweightCNN(AffectModel):
     dropout, and one dense layer for each output. A stage halves the resolution by average
     pooling on the shortcut (He et al. 2019, arXiv:1812.01187) and a stride on the branch.
     `stem_convolutions=2` looks closer, at the full resolution: 447,546 parameters, 71.6 million
-    multiply-adds.
+    multiply-adds; `mirrored=True` takes twice as many. The weights of the default, "ferplus", have
+    both; "ferplus_v3" has neither.
 
     Dense 3x3 convolutions, and not the depthwise-separable ones that most small networks are
     built from, since those gain from 8-bit arithmetic and these do not: see ARCHITECTURE.md for

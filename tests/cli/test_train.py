@@ -25,7 +25,7 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
     assert run_command(capfd, "train", *options)[0] == 0
     more = ("--seed", 7, "--mixup", "0.3", "--teacher", "one", "--teacher", "two")
     more += ("--stem-convolutions", 2, "--mirrored", "--start-share", "0.4")
-    more += ("--degradation-probability", "0.3")
+    more += ("--degradation-probability", "0.3", "--warmup", "0.4")
     assert run_command(capfd, "train", *options, *more)[0] == 0
     assert run_command(capfd, "train", *options, "--start-from", "")[0] == 0
     assert asked == [
@@ -38,6 +38,7 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
             mirrored=True,
             start_share=0.4,
             degradation_probability=0.3,
+            warmup=0.4,
             teachers=("one", "two"),
         ),
         replace(tiny, start_from=""),

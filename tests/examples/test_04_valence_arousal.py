@@ -12,7 +12,7 @@ NAME = "04_valence_arousal.py"
 
 def test_smoke_prints_both_directions_and_draws(tmp_path, capsys):
     out = tmp_path / "circumplex.png"
-    run_example(NAME, "--smoke", "--out", out)
+    run_example(NAME, "--smoke", "--weights", "ferplus_tiny_v3", "--out", out)
     lines = capsys.readouterr().out.splitlines()
     found = re.fullmatch(r"96 rated pictures, (\d+) and (\d+) in the halves", lines[0])
     assert found

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 
 import pytest
+import typer
 
+from keras_affect.cli import app
 from keras_affect.training import Recipe
 from tests.tools.loading import script
 
@@ -26,7 +29,7 @@ def a_run(folder, recipe, epochs):
 def test_a_command_names_the_runs_before_it_as_the_readme_does(tmp_path):
     recipe = Recipe(
         start_from="runs/lite", teachers=("runs/lite", "ferplus"), teachers_see="originals",
-        temperature=1.0, epochs=9,
+        temperature=1.0, epochs=9, mirrored=True,
     )  # fmt: skip
     folder = a_run(tmp_path / "again", recipe, epochs=9)
     command, *epochs = results._training(
@@ -34,7 +37,7 @@ def test_a_command_names_the_runs_before_it_as_the_readme_does(tmp_path):
     ).splitlines()
     assert command == (
         "$ keras-affect train --data PATH/TO/FERPLUS --out runs/second --start-from runs/first "
-        "--teacher runs/first --teacher ferplus --epochs 9 --teachers-see originals "
+        "--teacher runs/first --teacher ferplus --mirrored --epochs 9 --teachers-see originals "
         "--temperature 1.0"
     )
     assert epochs == [
@@ -45,6 +48,16 @@ def test_a_command_names_the_runs_before_it_as_the_readme_does(tmp_path):
         "epoch 8/9  loss 0.1250  accuracy 25.00%  valid accuracy 50.00%",
         "epoch 9/9  loss 0.1111  accuracy 25.00%  valid accuracy 50.00%",
     ]
+
+
+def test_the_readme_shows_commands_that_the_program_takes():
+    program = typer.main.get_command(app)
+    readme = (results.REPOSITORY / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\$ keras-affect train (.+)$", readme, flags=re.MULTILINE)
+    assert shown
+    for line in shown:
+        command = program.get_command(None, "train")
+        assert command.make_context("train", line.split()).params["epochs"] > 0
 
 
 def test_without_a_run_what_its_commands_printed_stays(tmp_path, monkeypatch, capsys):

@@ -214,7 +214,7 @@ def main() -> None:
             ]
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    backbone = ka.models.LightweightCNN(weights="ferplus", include_top=False, pooling="avg")
+    backbone = ka.models.LightweightCNN(weights="ferplus_v3", include_top=False, pooling="avg")
     x, held_out = principal_components(*(embed(backbone, images) for images, _ in given))
     y = given[0][1].astype(float)
     valid = Faces(held_out, given[1][1])

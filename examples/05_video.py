@@ -5,7 +5,7 @@ an exported `TemporalAffect`: one frame and the state behind the last one go in,
 the new state come out. Neither TensorFlow nor Keras is needed for that, and with --model none is
 loaded.
 
-Without --model one is trained first, on drawn clips: LightweightCNN with the weights that ship
+Without --model one is trained first, on drawn clips: LightweightCNN with the weights ferplus_v3
 reads each frame and stays as it is, an LSTM over it learns. In a clip one person's expression
 turns into another's, each frame with the noise of a dark room. What it learns are drawings; it
 says nothing of people.
@@ -110,7 +110,7 @@ def train(path: Path, clips: int, epochs: int, time: int) -> None:
         "emotion": np.eye(8, dtype=np.float32)[[emotions.index(name) for _, name, _ in drawn]],
         "valence_arousal": np.stack([points for _, _, points in drawn]),
     }
-    encoder = ka.models.LightweightCNN(include_top=False, pooling="avg")
+    encoder = ka.models.LightweightCNN(weights="ferplus_v3", include_top=False, pooling="avg")
     encoder.trainable = False
     model = ka.models.TemporalAffect(encoder, units=48, dropout=0.2, drop_connect=0.2)
     model.compile(

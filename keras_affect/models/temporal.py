@@ -38,9 +38,10 @@ class TemporalAffect(keras.Model):
     Args:
         encoder: A built model from `(batch, height, width, channels)`, raw pixels in [0, 255],
             to features `(batch, features)` or a map `(batch, height, width, features)`, which is
-            averaged over its places: as `LightweightCNN(include_top=False, pooling="avg")`, which
-            is the default, with the weights that it ships. It is used as it is, not copied: set
-            `model.encoder.trainable = False` to train the LSTM alone.
+            averaged over its places, as `LightweightCNN(include_top=False, pooling="avg")`. The
+            default has the weights "ferplus_v3", which see a frame once and not its mirror image
+            too: a clip has many frames, and a third of the time for each. It is used as it is, not
+            copied: set `model.encoder.trainable = False` to train the LSTM alone.
         weights: A path to a ``.weights.h5`` file with weights of all of the model, the encoder's
             too; None leaves the LSTM and the heads random. None ship.
         classes: How many, or their names in order. 8 means the eight emotions.
@@ -125,7 +126,8 @@ class TemporalAffect(keras.Model):
         if encoder is None:
             from keras_affect.models.lightweight_cnn import LightweightCNN
 
-            encoder = LightweightCNN(include_top=False, pooling="avg")
+            # Not the newest, which see mirror images: the LSTM averages over frames as it is.
+            encoder = LightweightCNN(weights="ferplus_v3", include_top=False, pooling="avg")
         shape = _frame_shape(encoder)
         if freeze_normalization:
             for layer in encoder._flatten_layers():

@@ -308,7 +308,7 @@ def test_the_default_encoder_is_what_ships():
     assert model.count_params() == parameters
     said = " ".join(TemporalAffect.__doc__.split())
     assert f"{parameters:,} parameters and {multiply_adds / 1e6:.1f} million multiply" in said
-    shipped = models.LightweightCNN(include_top=False, pooling="avg")
+    shipped = models.LightweightCNN(weights="ferplus_v3", include_top=False, pooling="avg")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
     np.testing.assert_array_equal(array(model.encoder(pictures)), array(shipped(pictures)))
     assert model.input_shape == (None, None, 48, 48, 1)

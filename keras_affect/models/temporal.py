@@ -40,8 +40,8 @@ class TemporalAffect(keras.Model):
             to features `(batch, features)` or a map `(batch, height, width, features)`, which is
             averaged over its places, as `LightweightCNN(include_top=False, pooling="avg")`. The
             default has the weights "ferplus_v3", which see a frame once and not its mirror image
-            too: a clip has many frames, and a third of the time for each. It is used as it is, not
-            copied: set `model.encoder.trainable = False` to train the LSTM alone.
+            too: a clip has many frames, and two fifths of the time for each. It is used as it is,
+            not copied: set `model.encoder.trainable = False` to train the LSTM alone.
         weights: A path to a ``.weights.h5`` file with weights of all of the model, the encoder's
             too; None leaves the LSTM and the heads random. None ship.
         classes: How many, or their names in order. 8 means the eight emotions.

@@ -302,7 +302,7 @@ def test_names_of_weights_are_errors_since_none_ship():
         TemporalAffect(shared(), "ferplus")
 
 
-def test_the_default_encoder_is_what_ships():
+def test_the_default_encoder_has_weights_that_ship_and_sees_a_frame_once():
     model = TemporalAffect()
     parameters, multiply_adds = temporal_affect()
     assert model.count_params() == parameters
@@ -311,6 +311,7 @@ def test_the_default_encoder_is_what_ships():
     shipped = models.LightweightCNN(weights="ferplus_v3", include_top=False, pooling="avg")
     pictures = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
     np.testing.assert_array_equal(array(model.encoder(pictures)), array(shipped(pictures)))
+    assert not model.encoder.mirrored
     assert model.input_shape == (None, None, 48, 48, 1)
 
 

@@ -97,7 +97,12 @@ def test_a_name_that_does_not_ship_lists_what_does():
 def test_augmentation_names_those_of_the_pipeline():
     for name in ("none", "light", "moderate", "strong", "camera"):
         assert Recipe(augmentation=name).augmentation == name
-        face_pipeline(name)
+        pipeline = face_pipeline(name)
+        if pipeline.blur or pipeline.noise or pipeline.compression < 100:
+            Recipe(augmentation=name, degradation_probability=0.3)
+        else:
+            with pytest.raises(ValueError, match="None without losses of a camera"):
+                Recipe(augmentation=name, degradation_probability=0.3)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.2", True])

@@ -12,8 +12,10 @@ Writes into keras_affect/weights/:
 - catalog.json: an entry for each, with hash, size, configuration, its score on FER+ valid, and how
   many pictures it was trained on: those that the run's recipe takes of the data.
 
---scale-temperature divides the logits by the one number at which the cross-entropy on valid is
-least, before anything is written; the catalog says so where it says what was learnt from.
+--match-frequencies disgust fear contempt shifts the logits of these emotions until each is answered
+as often on train as most people answered it, before anything is written. --scale-temperature then
+divides all logits by the one number at which the cross-entropy on valid is least. The catalog says
+of both where it says what was learnt from.
 
 A name that ships stays what it was: an existing one is refused unless --overwrite is given.
 Takes about two minutes on two cores.
@@ -35,32 +37,35 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 # Before TensorFlow loads: its start-up notes would stand above the progress.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from keras_affect import evaluation, models
+from keras_affect import emotions, evaluation, models
 from keras_affect._files import written_whole
 from keras_affect.datasets import ferplus, votes
 from keras_affect.export import ExportReport, calibration, to_litert
 from keras_affect.export.flatbuffer import has_inner_names
-from keras_affect.training import Recipe, scale_temperature
+from keras_affect.training import Recipe, match_frequencies, scale_temperature
 from keras_affect.weights import catalog
 from keras_affect.weights.storage import load_weights, save_weights_float16
 
 LICENCE = "Apache-2.0"
 _NO_PICTURE = "; no picture is in this package"
+# Stands in what was fitted for the weights themselves, until others learn from them.
+_ITS = " its "
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     if options.rebuild:
-        if options.run or options.name or options.scale_temperature:
+        if options.run or options.name or options.scale_temperature or options.match_frequencies:
             raise ValueError(
-                "--rebuild makes all that ships: it takes no --run, --name or --scale-temperature"
+                "--rebuild makes all that ships: it takes no --run, --name, --match-frequencies or "
+                "--scale-temperature"
             )
         _rebuild(options.out, options.data)
         return
@@ -72,7 +77,11 @@ def main(arguments: list[str] | None = None) -> None:
             f"Received: name={options.name!r}"
         )
     trained = models.load(options.run)
-    fitted = _fit_temperature(trained, options.data) if options.scale_temperature else None
+    fitted = []
+    if options.match_frequencies:
+        fitted.append(_match_frequencies(trained, options.data, options.match_frequencies))
+    if options.scale_temperature:
+        fitted.append(_fit_temperature(trained, options.data))
     data = _data(options.run, options.data, fitted)
     architecture = type(trained).__name__
     shipped = json.loads((options.out / "catalog.json").read_text(encoding="utf-8"))
@@ -116,19 +125,32 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{entry.file}: {entry.size:,} bytes, accuracy {entry.scores['accuracy']:.2%}")
 
 
+def _match_frequencies(model: Any, root: str, rare: Sequence[str]) -> str:
+    """What is to be said of the model's logits, once those of rare emotions were shifted."""
+    train = ferplus.labelled(root, "train", "majority", drop_duplicates="valid")
+    shifts = match_frequencies(
+        model,
+        train.data.images.astype("float32"),
+        train.emotion.argmax(axis=1),
+        [emotions.NAMES.index(name) for name in rare],
+    )
+    numbers = ", ".join(f"{name} {shifts[emotions.NAMES.index(name)]:+.3f}" for name in rare)
+    return f"a number on{_ITS}logits for each rare emotion, {numbers}, from FER+ train"
+
+
 def _fit_temperature(model: Any, root: str) -> str:
     """What is to be said of the model's temperature, once it was scaled on valid."""
     valid = ferplus.read(root, "valid")
     kept = votes.majority(valid.votes) >= 0  # those that scores are of
     shares = votes.outlier_free(valid.votes[kept])
     temperature = scale_temperature(model, valid.images[kept].astype("float32"), shares)
-    return f"one number, the temperature of its probabilities, {temperature:.3f}, from FER+ valid"
+    return f"one number, the temperature of{_ITS}probabilities, {temperature:.3f}, from FER+ valid"
 
 
-def _data(run: Path, root: str, fitted: str | None = None) -> str:
+def _data(run: Path, root: str, fitted: Sequence[str] = ()) -> str:
     """What a run learnt from, as its recipe and those of the runs behind it take it."""
-    said = list(dict.fromkeys(_data_sets(run, root)))
-    return f"{'; '.join([*said, fitted] if fitted else said)}{_NO_PICTURE}"
+    said = dict.fromkeys([*_data_sets(run, root), *fitted])
+    return f"{'; '.join(said)}{_NO_PICTURE}"
 
 
 def _data_sets(run: Path, root: str) -> Iterator[str]:
@@ -146,11 +168,29 @@ def _data_sets(run: Path, root: str) -> Iterator[str]:
     )
     for source in filter(None, (recipe.start_from, *recipe.teachers)):
         if source in catalog.names():
-            shipped = catalog.find_by_name(source, "keras")
-            yield from shipped.data.removesuffix(_NO_PICTURE).split("; ")
+            yield from _data_of_shipped(source)
         else:
             # A relative one starts where the training was run: there, runs stood side by side.
             yield from _data_sets(run.resolve().parent / Path(source).name, root)
+
+
+def _data_of_shipped(name: str) -> Iterator[str]:
+    """What a name that ships learnt from; what was fitted for others says for whom."""
+
+    def parts(entry: catalog.Entry) -> list[str]:
+        return entry.data.removesuffix(_NO_PICTURE).split("; ")
+
+    def fitted(entry: catalog.Entry) -> list[str]:
+        return [part for part in parts(entry) if _ITS in part]
+
+    entries = [entry for entry in catalog.entries() if entry.kind == "keras"]
+    for part in parts(catalog.find_by_name(name, "keras")):
+        # The first names that ship hand on what was fitted for those behind them as if it were
+        # theirs; whose it is has the fewest such parts.
+        owner = min(
+            (e for e in entries if part in fitted(e)), key=lambda e: len(fitted(e)), default=None
+        )
+        yield part.replace(_ITS, f" {owner.name}'s ") if owner else part
 
 
 def _export(
@@ -203,6 +243,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--name", help="a name with a version, as ferplus_v1")
     parser.add_argument("--out", type=Path, default=catalog.FOLDER, help="where what ships lies")
+    parser.add_argument(
+        "--match-frequencies",
+        nargs="+",
+        choices=emotions.NAMES,
+        metavar="EMOTION",
+        help="shift the logits of rare emotions until each is answered as often as it occurs in "
+        "train",
+    )
     parser.add_argument(
         "--scale-temperature", action="store_true", help="fit the probabilities' scale on valid"
     )

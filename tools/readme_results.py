@@ -100,7 +100,9 @@ def _shipped() -> list[str]:
         )
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    scaled = sorted({entry.name for entry in catalog.entries() if "temperature" in entry.data})
+    scaled = sorted(
+        {entry.name for entry in catalog.entries() if "temperature of its" in entry.data}
+    )
     found_here = (
         [
             f"The probabilities of {_listed(scaled)} were divided by a temperature "
@@ -111,6 +113,14 @@ def _shipped() -> list[str]:
         if scaled
         else []
     )
+    shifted = sorted({entry.name for entry in catalog.entries() if " its logits" in entry.data})
+    if shifted:
+        found_here.append(
+            f"The logits of rare emotions were shifted in {_listed(shifted)} until each is "
+            "answered as often on train as most people answered it there (`build_all.py "
+            "--match-frequencies`): more of the rare faces are found, and more others are taken "
+            "for them."
+        )
     floor = catalog.entries()[0].scores["cross_entropy_floor"]["outlier_free_votes"]
     images = catalog.entries()[0].scores["images"]
     return [

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
-from keras_affect._arguments import invalid
+from keras_affect.training.last_layer import LastLayer
 
 __all__ = ["scale_temperature"]
 
@@ -54,13 +53,8 @@ def scale_temperature(
             shares, or no temperature from 0.05 to 20 is best, as where every answer is right and
             the best one would be 0.
     """
-    head = _head(model, output)
-    inputs = keras.Model(model.input, model.get_layer(output).input)
-    features = inputs.predict(images, batch_size=batch_size, verbose=0).astype(np.float64)
-    kernel, bias = (
-        keras.ops.convert_to_numpy(part).astype(np.float64) for part in (head.kernel, head.bias)
-    )
-    logits = features @ kernel + bias
+    last = LastLayer(model, output)
+    logits = last.logits(images, batch_size)
     shares = np.asarray(labels, np.float64)
     if shares.shape != logits.shape:
         raise ValueError(
@@ -76,22 +70,8 @@ def scale_temperature(
             f"Received: row {row} with {shares[row].tolist()}"
         )
     factor = _best_factor(logits, shares)
-    head.kernel.assign(kernel * factor)
-    head.bias.assign(bias * factor)
+    last.scale(factor)
     return 1 / factor
-
-
-def _head(model: Any, output: str) -> Any:
-    names = [layer.name for layer in model.layers]
-    if output not in names:
-        raise invalid("output", f"a layer of the model ({', '.join(names[-3:])})", output)
-    layer = model.get_layer(output)
-    # DropConnect wraps the layer whose weights it drops in training.
-    layer = getattr(layer, "layer", layer)
-    is_softmax = keras.activations.serialize(getattr(layer, "activation", None)) == "softmax"
-    if not (isinstance(layer, keras.layers.Dense) and is_softmax and layer.use_bias):
-        raise invalid("output", "a Dense layer with bias and softmax", f"{output}, {layer!r}")
-    return layer
 
 
 def _best_factor(logits: npt.NDArray[np.float64], shares: npt.NDArray[np.float64]) -> float:

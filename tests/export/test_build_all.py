@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_affect import models
+from keras_affect import emotions, models
 from keras_affect.datasets import ferplus
 from keras_affect.export import flatbuffer
 from keras_affect.models import LightweightCNN
@@ -152,6 +152,48 @@ def test_what_earlier_runs_learnt_from_is_said_too(built: Any, tmp_path: Path) -
     assert said.count("no picture is in this package") == 1
     with pytest.raises(FileNotFoundError, match=r"nowhere/recipe\.json: no such file"):
         script()._data(tmp_path / "lost", data)
+
+
+def test_what_was_fitted_for_others_says_for_whom() -> None:
+    """The numbers are those that ships' entries end with."""
+    own = {}
+    for entry in catalog.entries():
+        *_, last, _ = entry.data.split("; ")
+        if "temperature" in last:
+            own[entry.name] = float(re.search(r"probabilities, ([0-9.]+),", last)[1])
+    assert len(own) >= 5
+    for name, number in own.items():
+        parts = list(script()._data_of_shipped(name))
+        assert not [part for part in parts if " its " in part]
+        said = {
+            owner: float(number)
+            for part in parts
+            for owner, number in re.findall(r"temperature of (\w+)'s prob\w+, ([0-9.]+),", part)
+        }
+        assert said[name] == number
+        assert said.items() <= own.items()
+        assert len(said) == sum("temperature" in part for part in parts)
+
+
+def test_rare_emotions_are_matched_on_train(built: Any, tmp_path: Path) -> None:
+    _, _, trained = built
+    model = LightweightCNN.from_config(trained.get_config() | {"dtype": "float32"})
+    model.set_weights(trained.get_weights())
+    root = small_ferplus(tmp_path)
+    train = ferplus.labelled(root, "train", "majority", drop_duplicates="valid")
+    images, of = train.data.images.astype(np.float32), train.emotion.argmax(axis=1)
+    emotion, name = 7, emotions.NAMES[7]
+    wanted = int((of == emotion).sum())
+    before = np.asarray(model(images)["emotion"])
+    assert (before.argmax(axis=1) == emotion).sum() != wanted, "nothing to do"
+    said = script()._match_frequencies(model, str(root), [name])
+    after = np.asarray(model(images)["emotion"])
+    assert (after.argmax(axis=1) == emotion).sum() == wanted
+    shift = float(
+        re.search(rf"its logits for each rare emotion, {name} ([-+0-9.]+), from", said)[1]
+    )
+    moved = before * np.exp(shift * (np.arange(8) == emotion))
+    np.testing.assert_allclose(after, moved / moved.sum(axis=1, keepdims=True), atol=1e-3)
 
 
 def test_the_temperature_is_fitted_on_valid(built: Any, tmp_path: Path) -> None:

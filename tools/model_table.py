@@ -1,4 +1,4 @@
-"""Write keras_affect/weights/architectures.json: what each architecture costs.
+"""Write keras_affect/weights/architectures.json: what each architecture and shipped weights cost.
 
     python tools/model_table.py             # sizes alone; times that were measured stay
     python tools/model_table.py --time      # times too: on a machine that does nothing else
@@ -6,7 +6,8 @@
 Builds each class of `keras_affect.models` at its default arguments with random weights, counts
 parameters and multiply-adds, exports it to int8 and, with --time, runs that on one thread. A model
 of clips is exported for streaming, and counted and timed by the frame; its encoder is its default
-one, with the weights that ship. Takes about five minutes on two cores.
+one, with the weights that ship. Of each name of weights, the network is counted, and the .tflite
+that ships beside it measured. Takes about five minutes on two cores.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ import numpy as np
 from keras_affect import models
 from keras_affect._files import written_whole
 from keras_affect.export import to_litert, to_litert_streaming
-from keras_affect.weights import architectures
-from keras_affect.weights.architectures import Architecture
+from keras_affect.weights import architectures, catalog
+from keras_affect.weights.architectures import Architecture, Cost
 
 # Runs before the clock starts, and runs of which the median is taken.
 WARM_UP = 20
@@ -65,30 +66,42 @@ def _measured(name: str, before: Architecture | None, timed: bool) -> Architectu
         path = Path(folder) / "model.tflite"
         write = to_litert_streaming if is_of_clips else to_litert
         write(model, path, "int8", calibration=noise.astype(np.float32))
-        size = path.stat().st_size
-        milliseconds = before.int8_milliseconds if before else None
-        processor = before.measured_on if before else None
-        if timed:
-            milliseconds, processor = _milliseconds(path), _processor()
-    return Architecture(
-        name=name,
+        cost = _cost(model, path, before.cost if before else None, timed)
+    weights = {}
+    for entry in catalog.entries():
+        if (entry.model, entry.kind) == (name, "litert"):
+            print(f"  {entry.name}", flush=True)
+            model = getattr(models, name).from_config(dict(entry.config))
+            known = before.cost_of_weights.get(entry.name) if before else None
+            weights[entry.name] = _cost(model, entry.verified_path(), known, timed)
+    return Architecture(name, is_of_clips, cost, weights)
+
+
+def _cost(model: Any, litert: Path, before: Cost | None, timed: bool) -> Cost:
+    milliseconds = before.int8_milliseconds if before else None
+    processor = before.measured_on if before else None
+    if timed:
+        milliseconds, processor = _milliseconds(litert), _processor()
+    is_of_clips = isinstance(model, models.TemporalAffect)
+    return Cost(
         parameters=model.count_params(),
         multiply_adds=_multiply_adds(model.encoder if is_of_clips else model)
         + (_of_a_frame(model) if is_of_clips else 0),
-        int8_bytes=size,
+        int8_bytes=litert.stat().st_size,
         int8_milliseconds=milliseconds,
         measured_on=processor,
-        is_of_clips=is_of_clips,
     )
 
 
 def _multiply_adds(model: Any) -> int:
     import keras
 
+    # The mirror image goes through the convolutions too, and joins the picture before the heads.
+    seen = 2 if model.get_config().get("mirrored") else 1
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
-            total += int(np.prod(layer.kernel.shape)) * int(np.prod(layer.output.shape[1:3]))
+            total += seen * int(np.prod(layer.kernel.shape)) * int(np.prod(layer.output.shape[1:3]))
         elif isinstance(layer, keras.layers.Dense):
             total += int(np.prod(layer.kernel.shape))
     return total

@@ -13,10 +13,11 @@ def models(
     pattern: Annotated[str, typer.Argument(help="Names to show, as '*lite*' or 'vgg*'.")] = "*",
     json_: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
-    """List the architectures: what each costs, and what it scores where weights ship.
+    """List the architectures and, below each, the weights that ship: what they cost and score.
 
-    Sizes are those at 48x48x1 with eight emotions; the time is one picture's on one thread.
-    TemporalAffect is of clips: with its default encoder, and by the frame.
+    Sizes are those at 48x48x1 with eight emotions; the time is one picture's on one thread. An
+    architecture is listed as it is built without weights, which may be wider or narrower than
+    those that ship. TemporalAffect is of clips: with its default encoder, and by the frame.
 
     Example: keras-affect models "*lite*"
     """
@@ -45,23 +46,29 @@ def models(
         "multiply-\nadds",
         "int8\nbytes",
         "int8\nms",
-        "weights,\nFER+ valid",
+        "FER+\nvalid",
     ):
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+    shown = []
     for row in rows:
-        milliseconds = row.int8_milliseconds
-        table.add_row(
-            row.name,
-            f"{row.parameters:,}",
-            f"{row.multiply_adds / 1e6:.1f} M",
-            f"{row.int8_bytes:,}",
-            "-" if milliseconds is None else f"{milliseconds:.2f}",
-            "\n".join(f"{entry.name}\n{entry.scores['accuracy']:.2%}" for entry in row.shipped)
-            or "none ship",
-        )
+        lines = [(row.name, row.cost, "")]
+        for entry in row.shipped:
+            accuracy = f"{entry.scores['accuracy']:.2%}"
+            lines.append((f"  {entry.name}", row.cost_of_weights[entry.name], accuracy))
+        for name, cost, accuracy in lines:
+            milliseconds = cost.int8_milliseconds
+            table.add_row(
+                name,
+                f"{cost.parameters:,}",
+                f"{cost.multiply_adds / 1e6:.1f} M",
+                f"{cost.int8_bytes:,}",
+                "-" if milliseconds is None else f"{milliseconds:.2f}",
+                accuracy,
+            )
+            shown.append(cost)
     console = Console()
     console.print(table)
-    for processor in sorted({row.measured_on for row in rows if row.measured_on}):
+    for processor in sorted({cost.measured_on for cost in shown if cost.measured_on}):
         console.print(f"Times on {processor}.", highlight=False, markup=False)
-    if any(row.int8_milliseconds is None for row in rows):
+    if any(cost.int8_milliseconds is None for cost in shown):
         console.print("-: not measured.", highlight=False, markup=False)

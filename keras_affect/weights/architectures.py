@@ -1,7 +1,7 @@
-"""What each architecture costs, at its default arguments. No Keras in here.
+"""What each architecture costs, and each of the weights that ship. No Keras in here.
 
 The facts stand in ``architectures.json`` beside this file, which ``tools/model_table.py`` writes
-by building, counting, exporting and timing each.
+by building, counting, exporting and timing each; of weights that ship, it times the file that does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from keras_affect.weights import catalog
 
-__all__ = ["Architecture", "architectures", "matching"]
+__all__ = ["Architecture", "Cost", "architectures", "matching"]
 
 FILE = Path(__file__).with_name("architectures.json")
 
@@ -30,29 +30,43 @@ _KEYWORDS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """One class of `keras_affect.models`, at 48x48x1 with eight emotions and two heads.
+class Cost:
+    """What one network costs, at 48x48x1 with eight emotions and two heads.
 
     Of a model of clips all is said by the frame, and the file is the streaming one.
 
     Attributes:
-        name: The class.
         parameters: Numbers in its weights, statistics of batch normalisation among them.
         multiply_adds: Of convolutions and dense layers, for one picture.
         int8_bytes: Size of its ``.tflite`` in full int8.
         int8_milliseconds: Median time of that for one picture on one thread, or None where it was
             not measured.
         measured_on: The processor that was measured on, or None.
-        is_of_clips: Whether it takes clips, and not single pictures.
     """
 
-    name: str
     parameters: int
     multiply_adds: int
     int8_bytes: int
     int8_milliseconds: float | None
     measured_on: str | None
-    is_of_clips: bool = False
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One class of `keras_affect.models`.
+
+    Attributes:
+        name: The class.
+        is_of_clips: Whether it takes clips, and not single pictures.
+        cost: At its default arguments, with random weights.
+        cost_of_weights: Of each of its weights that ship, which may be of another width than the
+            default one, or see mirror images.
+    """
+
+    name: str
+    is_of_clips: bool
+    cost: Cost
+    cost_of_weights: Mapping[str, Cost]
 
     @property
     def shipped(self) -> tuple[catalog.Entry, ...]:
@@ -64,16 +78,36 @@ class Architecture:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The facts for JSON, with the accuracy on FER+ valid of each weights that ship."""
-        weights = {entry.name: entry.scores["accuracy"] for entry in self.shipped}
-        return {**dataclasses.asdict(self), "weights": weights}
+        """The facts for JSON: of each weights that ship the accuracy on FER+ valid too."""
+        weights = {
+            entry.name: {
+                "accuracy": entry.scores["accuracy"],
+                **dataclasses.asdict(self.cost_of_weights[entry.name]),
+            }
+            for entry in self.shipped
+        }
+        return {
+            "name": self.name,
+            "is_of_clips": self.is_of_clips,
+            **dataclasses.asdict(self.cost),
+            "weights": weights,
+        }
 
 
 @functools.cache
 def architectures() -> tuple[Architecture, ...]:
     """All architectures, from few multiply-adds to many."""
     rows: Any = json.loads(FILE.read_text(encoding="utf-8"))
-    return tuple(sorted((Architecture(**row) for row in rows), key=lambda row: row.multiply_adds))
+    known = (
+        Architecture(
+            name=row["name"],
+            is_of_clips=row["is_of_clips"],
+            cost=Cost(**row["cost"]),
+            cost_of_weights={name: Cost(**cost) for name, cost in row["cost_of_weights"].items()},
+        )
+        for row in rows
+    )
+    return tuple(sorted(known, key=lambda row: row.cost.multiply_adds))
 
 
 def matching(pattern: str = "*") -> list[Architecture]:

@@ -31,16 +31,24 @@ class Count:
         return self.parameters, self.multiply_adds
 
 
-def lightweight_cnn() -> tuple[int, int]:
+def lightweight_cnn(
+    width: float = 1.0, stem_convolutions: int = 1, mirrored: bool = False
+) -> tuple[int, int]:
     count = Count()
-    before = count.convolution(3, 1, 32, 48, True)
-    for after, side in ((32, 24), (64, 12), (88, 6)):
+    # Multiples of eight, halves up.
+    first, second, third = (8 * int(width * channels / 8 + 0.5) for channels in (32, 64, 88))
+    before = count.convolution(3, 1, first, 48, True)
+    for _ in range(stem_convolutions - 1):
+        count.convolution(3, first, first, 48, True)
+    for after, side in ((first, 24), (second, 12), (third, 6)):
         if after != before:
             count.convolution(1, before, after, side, True)
         count.convolution(3, before, after, side, True)
         for _ in range(3):
             count.convolution(3, after, after, side, True)
         before = after
+    # Convolutions see the mirror image too, the heads the mean of both.
+    count.multiply_adds *= 2 if mirrored else 1
     return count.heads(before)
 
 

@@ -6,6 +6,9 @@
 - The FER+ paper's VGG13 (Barsoum et al. 2016) in float32, this package's own.
 
 All by LiteRT, one thread, from a picture of the network's own size to its outputs.
+
+    make bench ARGS="-k inference --benchmark-json=bench.json"
+    python tools/anchors.py --benchmark bench.json     # into the README's table
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ class Comparison:
         mine = statistic(self.benchmark.stats.stats.data) / calls
         others = statistic(seconds[warmups:]) / calls
         value = mine / others if ratio == "time" else others / mine
-        self.benchmark.extra_info["ratio"] = value
+        # For --benchmark-json: what the table shows.
+        self.benchmark.extra_info |= {"comparison": name, "ratio": value, "smoke": self.smoke}
         demanded = None if target is None else (ratio == "time", target)
         self.results.append(Result(name, mine, others, value, demanded, note))
 

@@ -22,16 +22,43 @@ def test_the_readmes_table_is_not_stale():
 
 def test_ours_are_the_newest_of_each_name_with_their_time(tmp_path):
     entry = catalog.find("LightweightCNN", "ferplus", "litert")
-    rows = [row for row in anchors.ours(tmp_path) if f"`{entry.name}`" in row[0]]
+    measured = tmp_path / "latency.json"
+    rows = [row for row in anchors.ours(measured) if f"`{entry.name}`" in row[0]]
     ((name, _, _, size, valid, _, time),) = rows
     assert entry.card.name in name
     assert (size, time) == (f"{entry.size:,}", "")
     assert valid.startswith(f"{100 * entry.scores['accuracy']:.2f} (")
-    report = tmp_path / entry.card.stem / "report.json"
-    report.parent.mkdir()
-    for latency, expected in (({"milliseconds": 0.3251}, "0.33"), (None, "")):
-        report.write_text(json.dumps({"reports": {"int8": {"latency": latency}}}))
-        assert [row[-1] for row in anchors.ours(tmp_path) if row[0] == name] == [expected]
+    for ratios, expected in (({entry.name: 1.449}, "1.4"), ({}, "")):
+        measured.write_text(json.dumps({"ratio_to_mini_xception": ratios}))
+        assert [row[-1] for row in anchors.ours(measured) if row[0] == name] == [expected]
+
+
+def test_times_come_from_the_benchmarks(tmp_path):
+    file = tmp_path / "bench.json"
+
+    def wrote(*comparisons, smoke=False):
+        benchmarks = [
+            {"extra_info": {"comparison": name, "ratio": ratio, "smoke": smoke}}
+            for name, ratio in comparisons
+        ]
+        told = {"machine_info": {"cpu": {"brand_raw": "A CPU"}}, "benchmarks": benchmarks}
+        file.write_text(json.dumps(told))
+        return file
+
+    asked, other = "int8 / mini-XCEPTION dynamic_range", "int8 / mini-XCEPTION float32"
+    given = wrote((f"ferplus_v3 {asked}", 0.61234), (f"ferplus_v3 {other}", 9), ("DropConnect", 9))
+    assert anchors.latency(given) == {
+        "processor": "A CPU",
+        "ratio_to_mini_xception": {"ferplus_v3": 0.612},
+    }
+    with pytest.raises(ValueError, match=r"bench\.json: expected times, and not those of --smoke"):
+        anchors.latency(wrote((f"ferplus_v3 {asked}", 1), smoke=True))
+    with pytest.raises(ValueError, match=r"bench\.json: no comparison with mini-XCEPTION"):
+        anchors.latency(wrote((f"ferplus_v3 {other}", 1)))
+    for text in ("{", "{}", "[]"):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=r"bench\.json: expected what pytest --benchmark-json"):
+            anchors.latency(file)
 
 
 def test_an_older_version_of_a_name_is_left_out(monkeypatch, tmp_path):
@@ -42,7 +69,7 @@ def test_an_older_version_of_a_name_is_left_out(monkeypatch, tmp_path):
         if entry.name == "ferplus_v1"
     )
     monkeypatch.setattr(catalog, "entries", lambda: (*later, *shipped))
-    named = " ".join(row[0] for row in anchors.ours(tmp_path))
+    named = " ".join(row[0] for row in anchors.ours(tmp_path / "none.json"))
     assert "`ferplus_v10`" in named
     assert "`ferplus_v1`" not in named
 

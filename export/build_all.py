@@ -2,7 +2,7 @@
 
     python export/build_all.py --run runs/ferplus_v1 --data PATH/TO/FERPLUS --name ferplus_v1
 
-Writes into keras_affect/weights/:
+Writes into keras_affect/weights/, where tools/model_table.py then counts and times it:
 
 - MODEL_NAME.weights.h5: the weights in half precision, statistics of batch normalisation in
   float32. The run's model is then filled from this file, and everything below is made from that:
@@ -57,6 +57,14 @@ LICENCE = "Apache-2.0"
 _NO_PICTURE = "; no picture is in this package"
 # Stands in what was fitted for the weights themselves, until others learn from them.
 _ITS = " its "
+# In these it stands too of what was fitted for weights that they learnt from.
+_FIRST_FITTED = (
+    "ferplus_v3",
+    "ferplus_v4",
+    "ferplus_tiny_v2",
+    "ferplus_tiny_v3",
+    "ferplus_tiny_v4",
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -175,22 +183,16 @@ def _data_sets(run: Path, root: str) -> Iterator[str]:
 
 
 def _data_of_shipped(name: str) -> Iterator[str]:
-    """What a name that ships learnt from; what was fitted for others says for whom."""
+    """What a name that ships learnt from; what was fitted for weights says for which."""
 
-    def parts(entry: catalog.Entry) -> list[str]:
-        return entry.data.removesuffix(_NO_PICTURE).split("; ")
+    def parts(name: str) -> list[str]:
+        return catalog.find_by_name(name, "keras").data.removesuffix(_NO_PICTURE).split("; ")
 
-    def fitted(entry: catalog.Entry) -> list[str]:
-        return [part for part in parts(entry) if _ITS in part]
-
-    entries = [entry for entry in catalog.entries() if entry.kind == "keras"]
-    for part in parts(catalog.find_by_name(name, "keras")):
-        # The first names that ship hand on what was fitted for those behind them as if it were
-        # theirs; whose it is has the fewest such parts.
-        owner = min(
-            (e for e in entries if part in fitted(e)), key=lambda e: len(fitted(e)), default=None
-        )
-        yield part.replace(_ITS, f" {owner.name}'s ") if owner else part
+    # The last part was fitted for the weights themselves.
+    owners = {parts(first)[-1]: first for first in _FIRST_FITTED}
+    for part in parts(name):
+        owner = owners.get(part, name) if name in _FIRST_FITTED else name
+        yield part.replace(_ITS, f" {owner}'s ")
 
 
 def _export(

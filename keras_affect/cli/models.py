@@ -54,7 +54,7 @@ def models(
         lines = [(row.name, row.cost, "")]
         for entry in row.shipped:
             accuracy = f"{entry.scores['accuracy']:.2%}"
-            lines.append((f"  {entry.name}", row.cost_of_weights[entry.name], accuracy))
+            lines.append((f"  {entry.name}", row.cost_of(entry.name), accuracy))
         for name, cost, accuracy in lines:
             milliseconds = cost.int8_milliseconds
             table.add_row(

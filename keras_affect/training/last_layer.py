@@ -32,6 +32,11 @@ class LastLayer:
             for part in (self._head.kernel, self._head.bias)
         )
 
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self._bias)
+
     def logits(self, images: npt.ArrayLike, batch_size: int) -> npt.NDArray[np.float64]:
         """What the softmax is taken of, `(images, classes)`."""
         features = self._features.predict(images, batch_size=batch_size, verbose=0)

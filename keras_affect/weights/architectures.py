@@ -77,12 +77,25 @@ class Architecture:
             if entry.model == self.name and entry.kind == "keras"
         )
 
+    def cost_of(self, weights: str) -> Cost:
+        """What weights that ship cost.
+
+        Raises:
+            ValueError: If they are newer than ``architectures.json``.
+        """
+        if weights not in self.cost_of_weights:
+            raise ValueError(
+                f"{FILE}: nothing of {self.name} {weights}, which ships; write it anew: "
+                "python tools/model_table.py"
+            )
+        return self.cost_of_weights[weights]
+
     def as_dict(self) -> dict[str, Any]:
         """The facts for JSON: of each weights that ship the accuracy on FER+ valid too."""
         weights = {
             entry.name: {
                 "accuracy": entry.scores["accuracy"],
-                **dataclasses.asdict(self.cost_of_weights[entry.name]),
+                **dataclasses.asdict(self.cost_of(entry.name)),
             }
             for entry in self.shipped
         }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import re
@@ -154,7 +155,7 @@ def test_what_earlier_runs_learnt_from_is_said_too(built: Any, tmp_path: Path) -
         script()._data(tmp_path / "lost", data)
 
 
-def test_what_was_fitted_for_others_says_for_whom() -> None:
+def test_what_was_fitted_for_others_says_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers are those that ships' entries end with."""
     own = {}
     for entry in catalog.entries():
@@ -162,7 +163,8 @@ def test_what_was_fitted_for_others_says_for_whom() -> None:
         if "temperature" in last:
             own[entry.name] = float(re.search(r"probabilities, ([0-9.]+),", last)[1])
     assert len(own) >= 5
-    for name, number in own.items():
+
+    def said_of(name: str) -> dict[str, float]:
         parts = list(script()._data_of_shipped(name))
         assert not [part for part in parts if " its " in part]
         said = {
@@ -170,9 +172,26 @@ def test_what_was_fitted_for_others_says_for_whom() -> None:
             for part in parts
             for owner, number in re.findall(r"temperature of (\w+)'s prob\w+, ([0-9.]+),", part)
         }
-        assert said[name] == number
-        assert said.items() <= own.items()
         assert len(said) == sum("temperature" in part for part in parts)
+        return said
+
+    for name, number in own.items():
+        assert said_of(name)[name] == number
+        assert said_of(name).items() <= own.items()
+    # A later name that happens upon the number of an earlier one.
+    later = dataclasses.replace(
+        catalog.find_by_name("ferplus_tiny_v4", "keras"),
+        name="ferplus_v99",
+        data="FER+ train; one number, the temperature of ferplus_v3's probabilities, 0.895, from "
+        "FER+ valid; a number on its logits for each rare emotion, fear +0.100, from FER+ train; "
+        "one number, the temperature of its probabilities, 0.916, from FER+ valid; no picture is "
+        "in this package",
+    )
+    entries = (*catalog.entries(), later)
+    monkeypatch.setattr(catalog, "entries", lambda: entries)
+    assert said_of("ferplus_v99") == {"ferplus_v3": 0.895, "ferplus_v99": 0.916}
+    assert "a number on ferplus_v99's logits" in "; ".join(script()._data_of_shipped("ferplus_v99"))
+    assert said_of("ferplus_tiny_v4")["ferplus_tiny_v4"] == 0.916
 
 
 def test_rare_emotions_are_matched_on_train(built: Any, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import sys
@@ -124,6 +125,15 @@ def test_table(run):
             accuracy = f"{entry.scores['accuracy']:.2%}"
             line = rf"^  {entry.name} .*{cost.parameters:,} .*{cost.int8_bytes:,} .*{accuracy}$"
             assert re.search(line, out, re.M)
+
+
+def test_weights_without_a_count_are_named():
+    (lite,) = matching("LightweightCNN")
+    newer = dataclasses.replace(lite, cost_of_weights={})
+    with pytest.raises(
+        ValueError, match=r"architectures\.json: nothing of LightweightCNN ferplus_v1"
+    ):
+        newer.as_dict()
 
 
 def test_table_as_json(run):

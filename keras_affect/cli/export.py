@@ -27,7 +27,11 @@ def export(
         typer.Option(help="FER+: int8 is calibrated on train, and both models scored on valid."),
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="A folder of face pictures to calibrate int8 on instead.")
+        Path | None,
+        typer.Option(
+            help="A folder of face pictures, or of a folder for each class, to calibrate int8 on "
+            "instead."
+        ),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report here, as JSON.")] = None,
     input: Annotated[  # noqa: A002 - the option's name

@@ -84,15 +84,19 @@ def from_ferplus(root: str | Path, count: int = 512, seed: int = 0) -> npt.NDArr
     return split.take(chosen).images
 
 
-def from_folder(folder: str | Path, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """The pictures of a folder, in the order of their names, at a model's size.
+def from_folder(
+    folder: str | Path, shape: tuple[int, int, int], count: int = 512, seed: int = 0
+) -> npt.NDArray[np.uint8]:
+    """The pictures of a folder and of those within, in the order of their paths, at a model's size.
 
     Each is cut to the model's proportions about its middle and resized. They should look like
     what the model will see: faces that fill the picture.
 
     Args:
-        folder: Holds the pictures themselves; folders within are not read.
+        folder: Holds the pictures, or a folder of them for each class.
         shape: (height, width, channels), with 1 channel (gray) or 3 (RGB).
+        count: How many are read at most.
+        seed: Of more, these are drawn by it, without repeats.
 
     Returns:
         uint8 `(pictures, height, width, channels)`.
@@ -112,9 +116,11 @@ def from_folder(folder: str | Path, shape: tuple[int, int, int]) -> npt.NDArray[
         )
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not files:
         raise ValueError(f"{folder}: holds no picture ({', '.join(_SUFFIXES)})")
+    drawn = np.random.default_rng(seed).permutation(len(files))[:count]
+    files = [files[place] for place in sorted(drawn)]
     pictures = np.empty((len(files), height, width, channels), np.uint8)
     for place, file in enumerate(files):
         try:

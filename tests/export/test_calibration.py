@@ -77,6 +77,21 @@ def test_a_folder_is_read_at_the_models_size(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rgb[1], np.broadcast_to([255, 0, 0], (6, 4, 3)))
 
 
+def test_folders_of_classes_are_read_and_of_many_pictures_some(tmp_path: Path) -> None:
+    for level in range(12):
+        folder = tmp_path / ("calm" if level % 2 else "tense") / "more"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (6, 6), 20 * level).save(folder / f"{level:02}.PNG")
+    every = from_folder(tmp_path, (6, 6, 1))[:, 0, 0, 0]
+    assert every.tolist() == [*range(20, 240, 40), *range(0, 240, 40)], "calm, then tense"
+    some = from_folder(tmp_path, (6, 6, 1), count=5)[:, 0, 0, 0].tolist()
+    assert len(set(some)) == 5
+    assert [level for level in every if level in some] == some, "in the same order"
+    assert from_folder(tmp_path, (6, 6, 1), count=5)[:, 0, 0, 0].tolist() == some
+    other = from_folder(tmp_path, (6, 6, 1), count=5, seed=1)[:, 0, 0, 0].tolist()
+    assert other != some
+
+
 def test_proportions_are_kept(tmp_path: Path) -> None:
     # White bars left and right of a black square: cut away, not squeezed in.
     wide = np.full((8, 24), 255, np.uint8)

@@ -225,7 +225,10 @@ def _transcript(run: Path, data: Path) -> list[str]:
     return [
         MADE.strip(),
         f"On two cores, {hours:.1f} hours in all, with other work beside it{earlier}. Which run "
-        "came next was decided when the valid accuracy of those before was seen:",
+        "came next was decided when the valid accuracy of those before was seen. After the last "
+        "epoch a run is averaged with its start, where `--start-share` says so, and what ships is "
+        "mended as its card says and rounded to half precision: so the scores below differ from "
+        "one another and from those above, which are of what ships.",
         *(f"```text\n{text}\n```" for text in trained),
         *(f"```text\n{text}\n```" for text in shown),
     ]

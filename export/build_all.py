@@ -12,6 +12,9 @@ Writes into keras_affect/weights/, where tools/model_table.py then counts and ti
 - catalog.json: an entry for each, with hash, size, configuration, its score on FER+ valid, and how
   many pictures it was trained on: those that the run's recipe takes of the data.
 
+--run takes a name that ships too, as ferplus_v4: what is made then are its weights once more, with
+what follows done to them.
+
 --match-frequencies disgust fear contempt shifts the logits of these emotions until each is answered
 as often on train as most people answered it, before anything is written. --scale-temperature then
 divides all logits by the one number at which the cross-entropy on valid is least. The catalog says
@@ -84,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
             "Invalid value for argument `name`. Expected a name with a version, as ferplus_v1. "
             f"Received: name={options.name!r}"
         )
-    trained = models.load(options.run)
+    trained = models.load(str(options.run))
     fitted = []
     if options.match_frequencies:
         fitted.append(_match_frequencies(trained, options.data, options.match_frequencies))
@@ -163,6 +166,9 @@ def _data(run: Path, root: str, fitted: Sequence[str] = ()) -> str:
 
 def _data_sets(run: Path, root: str) -> Iterator[str]:
     """What a run learnt from, then what those did that it started from or was taught by."""
+    if str(run) in catalog.names():
+        yield from _data_of_shipped(str(run))
+        return
     file = run / "recipe.json"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; a folder of keras-affect train has one")
@@ -175,11 +181,10 @@ def _data_sets(run: Path, root: str) -> Iterator[str]:
         "ten crowd votes each (Barsoum et al. 2016)"
     )
     for source in filter(None, (recipe.start_from, *recipe.teachers)):
-        if source in catalog.names():
-            yield from _data_of_shipped(source)
-        else:
-            # A relative one starts where the training was run: there, runs stood side by side.
-            yield from _data_sets(run.resolve().parent / Path(source).name, root)
+        is_name = source in catalog.names()
+        # A relative path starts where the training was run: there, runs stood side by side.
+        behind = Path(source) if is_name else run.resolve().parent / Path(source).name
+        yield from _data_sets(behind, root)
 
 
 def _data_of_shipped(name: str) -> Iterator[str]:
@@ -188,11 +193,12 @@ def _data_of_shipped(name: str) -> Iterator[str]:
     def parts(name: str) -> list[str]:
         return catalog.find_by_name(name, "keras").data.removesuffix(_NO_PICTURE).split("; ")
 
+    name = catalog.find_by_name(name, "keras").name  # with its version
     # The last part was fitted for the weights themselves.
-    owners = {parts(first)[-1]: first for first in _FIRST_FITTED}
+    firsts = _FIRST_FITTED if name in _FIRST_FITTED else ()
+    owners = {parts(first)[-1]: first for first in firsts}
     for part in parts(name):
-        owner = owners.get(part, name) if name in _FIRST_FITTED else name
-        yield part.replace(_ITS, f" {owner}'s ")
+        yield part.replace(_ITS, f" {owners.get(part, name)}'s ")
 
 
 def _export(
@@ -238,7 +244,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", type=Path, help="a folder of keras-affect train")
+    parser.add_argument("--run", type=Path, help="a folder of keras-affect train, or a name")
     parser.add_argument("--data", required=True, help="FER+, train and valid")
     parser.add_argument(
         "--rebuild", action="store_true", help="make what ships again, and compare the bytes"

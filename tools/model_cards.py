@@ -7,8 +7,9 @@ The sections are those of Mitchell et al. 2019, "Model Cards for Model Reporting
 (arXiv:1810.03993). All figures come from keras_affect/weights/: catalog.json, and training.json,
 which holds how a model was trained; what other seeds scored is from the ledger. The second form
 writes training.json first, from the folder of the run that ships and those of the runs that it
-started from or was taught by. A name's card is to be written anew whenever its entries in the
-catalog are, or the ledger has another seed of it; a test sees to it.
+started from or was taught by; --run takes a name too, of which the other was made without
+training. A name's card is to be written anew whenever its entries in the catalog are, or the ledger
+has another seed of it; a test sees to it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"Invalid value for argument `name`. Expected one of {known}. "
                 f"Received: name={options.name!r}"
             )
-        trained[options.name] = runs_behind(options.run)
+        of_name = trained.get(str(options.run))
+        trained[options.name] = of_name if of_name is not None else runs_behind(options.run)
         with written_whole(options.out / TRAINING, overwrite=True) as beside:
             beside.write_text(json.dumps(trained, indent=1) + "\n", encoding="utf-8")
     for (_, name), entries in models.items():

@@ -288,6 +288,21 @@ def test_a_second_name_of_another_width(
     with pytest.raises(FileNotFoundError, match=r"nowhere: no such file.*test_v1, test_wide_v1"):
         AffectInterpreter("nowhere")
 
+    # Its weights once more, of which contempt alone is mended.
+    named = ["--run", "test_wide", "--name", "test_wide_v2", "--match-frequencies", "contempt"]
+    script().main([*named, "--data", arguments[arguments.index("--data") + 1], "--out", str(out)])
+    before, after = (LightweightCNN(weights=f"test_wide_v{version}") for version in (1, 2))
+    for old, new in zip(before.weights, after.weights, strict=True):
+        if new is not after.get_layer("emotion").bias:
+            np.testing.assert_array_equal(old, new)
+    moved = np.subtract(after.get_layer("emotion").bias, before.get_layer("emotion").bias)
+    assert np.flatnonzero(moved).tolist() == [7]
+    *_, last = entries(out)
+    assert (last.name, last.kind) == ("test_wide_v2", "litert")
+    said = re.search(r"its logits for each rare emotion, contempt ([-+0-9.]+), from FER", last.data)
+    assert float(said[1]) == pytest.approx(moved[7], abs=0.01), "in half precision"
+    assert last.data.count("FER+ train: 24 pictures") == 1
+
 
 def test_a_name_needs_a_version(built: Any) -> None:
     _, arguments, _ = built

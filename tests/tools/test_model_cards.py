@@ -161,6 +161,9 @@ def test_the_command_records_a_run_and_writes_every_card(tmp_path, capsys):
     (recorded,) = json.loads((tmp_path / "training.json").read_text())["ferplus_v1"]
     assert recorded["recipe"]["seed"] == 77
     assert "| `seed` | 77 |" in (tmp_path / "lightweight_cnn_ferplus_v1.md").read_text()
+    cards.main(["--run", "ferplus_v1", "--name", "ferplus_v3", *out])
+    trained = json.loads((tmp_path / "training.json").read_text())
+    assert trained["ferplus_v3"] == trained["ferplus_v1"] == [recorded], "made without training"
     with pytest.raises(ValueError, match=r"`name`.*ferplus_v1.*Received: name='ferplus_v99'"):
         cards.main(["--run", str(run), "--name", "ferplus_v99", *out])
     with pytest.raises(ValueError, match="--run and --name go together"):

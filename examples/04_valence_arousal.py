@@ -14,11 +14,12 @@ The plot shows the circumplex before and after: where each picture was rated, wh
 it, and the way between.
 
 Time: 50 s of processor time a fit on 640 pictures with `--weights ferplus_v3`, two fits a seed;
-ferplus_v4, which sees mirror images, does 2.8 times the multiply-adds. Expected score of
+ferplus_v5, which sees mirror images, does 2.8 times the multiply-adds. Expected score of
 ferplus_v3, seen on DiffusionFER (1,285 generated faces, CC0) with `--seeds 3`: before CCC 0.777
 valence, 0.541 arousal; after 0.895 +- 0.002 and 0.901 +- 0.014, mean and deviation of six fits.
-ferplus_v4 has 0.777 and 0.522 before. The set's files have plain numbers, so its halves are drawn
-file by file from one source: on pictures from elsewhere expect less.
+ferplus_v4, whose valence and arousal ferplus_v5 has, has 0.777 and 0.522 before. The set's files
+have plain numbers, so its halves are drawn file by file from one source: on pictures from elsewhere
+expect less.
 """
 
 from __future__ import annotations

@@ -143,7 +143,12 @@ def _other_seeds() -> list[str]:
         name: ledger.other_seeds(runs[-1]["run"], rows)
         for name, runs in model_cards.trainings().items()
     }
-    repeated = [f"`{name}`: {text}" for name, text in said.items() if text]
+    # Weights that were made of others without training share their runs.
+    sharing: dict[str, list[str]] = {}
+    for name, text in said.items():
+        if text:
+            sharing.setdefault(text, []).append(name)
+    repeated = [f"{_listed(names)}: {text}" for text, names in sharing.items()]
     if not repeated:
         return []
     return [

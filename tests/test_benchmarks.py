@@ -54,7 +54,7 @@ def test_ratios(monkeypatch):
     (result,) = results
     assert (result.ours, result.other, result.ratio) == (1.0, 2.0, 2.0)
     assert result.target == (False, 1.5)
-    assert compare.benchmark.extra_info == {"ratio": 2.0}
+    assert compare.benchmark.extra_info == {"comparison": "speed", "ratio": 2.0, "smoke": False}
     assert turns == ["other", "ours"] * 4
 
     clock = iter([0, 2, 2, 6, 6, 15])

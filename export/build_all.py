@@ -27,7 +27,8 @@ Takes about two minutes on two cores.
 
 Makes every .tflite that ships once more, from the weights beside it, and compares it with the one
 that ships, byte for byte. Writes nothing; the exit code is 2 if one differs. Another release of
-TensorFlow than the one that made a file may order its operators otherwise.
+TensorFlow than the one that made a file may order its operators otherwise, and another kind of
+processor rounds what calibration sees otherwise.
 """
 
 from __future__ import annotations

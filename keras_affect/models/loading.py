@@ -99,7 +99,8 @@ def load(path_or_name: str | Path) -> Any:
 
     Args:
         path_or_name: A ``.keras`` file; a folder that `keras-affect train` wrote; or a name
-            that ships, as "ferplus".
+            that ships, as "ferplus". A run's folder of such a name goes before; another folder,
+            as of FER+'s data, does not.
 
     Raises:
         FileNotFoundError: If the path leads nowhere.
@@ -108,6 +109,8 @@ def load(path_or_name: str | Path) -> Any:
     path = Path(path_or_name)
     if path.is_dir():
         if not (path / "model.keras").is_file():
+            if str(path_or_name) in catalog.names():
+                return _shipped(str(path_or_name))
             raise FileNotFoundError(
                 f"{path}: no model.keras in it; a finished run of keras-affect train has one"
             )

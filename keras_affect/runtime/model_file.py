@@ -49,7 +49,7 @@ def read(model: str | os.PathLike[str] | bytes | None) -> tuple[str, bytes]:
 
     Args:
         model: The path of a ``.tflite``, its bytes, or a name that ships, as "ferplus_v1"; None
-            for "ferplus". A file of such a name goes before.
+            for "ferplus". A file of such a name goes before; a folder, as of FER+'s data, does not.
 
     Raises:
         FileNotFoundError: If there is no such file, and no such name.
@@ -59,7 +59,8 @@ def read(model: str | os.PathLike[str] | bytes | None) -> tuple[str, bytes]:
         name, content = "the model given", bytes(model)
     elif model is None or isinstance(model, str | os.PathLike):
         path = _shipped("ferplus") if model is None else Path(model)
-        if not path.exists() and path.name == os.fspath(path) and not path.suffix:
+        is_name = path.name == os.fspath(path) and not path.suffix
+        if is_name and (not path.exists() or (path.is_dir() and path.name in _names())):
             path = _shipped(path.name)
         if path.is_dir():
             raise IsADirectoryError(f"{path}: a folder; expected a .tflite")
@@ -86,12 +87,18 @@ def _shipped(name: str) -> Path:
         FileNotFoundError: If none does.
         ValueError: If it is damaged.
     """
-    names = sorted({entry.name for entry in catalog.entries() if entry.kind == "litert"})
-    if name not in {known for full in names for known in (full, catalog.version(full)[0])}:
+    if name not in _names():
+        names = sorted({entry.name for entry in catalog.entries() if entry.kind == "litert"})
         raise FileNotFoundError(
             f"{name}: no such file; expected a .tflite, or a name that ships ({', '.join(names)})"
         )
     return catalog.find_by_name(name, "litert").verified_path()
+
+
+def _names() -> set[str]:
+    """Those under which a file ships, with and without versions."""
+    full = {entry.name for entry in catalog.entries() if entry.kind == "litert"}
+    return full | {catalog.version(name)[0] for name in full}
 
 
 def load(content: bytes, num_threads: int, name: str) -> tuple[Interpreter, Any]:

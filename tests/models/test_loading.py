@@ -128,6 +128,19 @@ def test_load_takes_files_folders_and_names(shipped, tmp_path):
         np.testing.assert_array_equal(bias_of(models.load(source)), bias_of(model))
 
 
+def test_a_run_goes_before_a_name_and_a_folder_of_data_does_not(shipped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = LightweightCNN(weights="tiny")
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    np.testing.assert_array_equal(bias_of(models.load("tiny")), bias_of(model))
+    with pytest.raises(FileNotFoundError, match=r"tiny: no model\.keras in it"):
+        models.load(folder)
+    model.get_layer("emotion").bias.assign_add(np.ones(8))
+    model.save(folder / "model.keras")
+    np.testing.assert_array_equal(bias_of(models.load("tiny")), bias_of(model))
+
+
 def test_load_takes_the_arguments_that_a_name_was_trained_with(tmp_path, monkeypatch):
     rows = []
     for model in (

@@ -245,6 +245,18 @@ def test_class_names_come_from_the_file_or_the_caller(interpreter):
         AffectInterpreter(tiny_models.described(bare, class_names=names[:7]))
 
 
+def test_a_folder_of_a_shipped_name_is_not_taken_for_a_file(tmp_path, monkeypatch):
+    """Who keeps FER+ in ./ferplus still has the weights of that name."""
+    monkeypatch.chdir(tmp_path)
+    shipped = AffectInterpreter().name
+    for name in ("ferplus", "other"):
+        (tmp_path / name).mkdir()
+    assert AffectInterpreter("ferplus").name == shipped
+    for folder in ("other", tmp_path / "ferplus"):
+        with pytest.raises(IsADirectoryError, match=r"a folder; expected a \.tflite"):
+            AffectInterpreter(folder)
+
+
 def test_a_bad_file_is_named_in_one_line(tmp_path):
     whole = tiny_models.described(tiny_models.flatbuffer())
     cases = {

@@ -233,12 +233,19 @@ def _rebuild(out: Path, root: str) -> None:
             # The first ones were written with them, and stay what they were.
             named = has_inner_names(ships)
             _export(model, entry.name, entry.data, root, again, tensor_names=named)
-            is_same = again.read_bytes() == ships
-        print(f"{entry.file}: {'the same bytes' if is_same else 'other bytes'}", flush=True)
-        if not is_same:
+            other = _differing_bytes(again.read_bytes(), ships)
+        said = f"{other:,} of {len(ships):,} bytes differ" if other else "the same bytes"
+        print(f"{entry.file}: {said}", flush=True)
+        if other:
             differing.append(entry.file)
     if differing:
         raise ValueError(f"not the bytes that ship: {', '.join(differing)}")
+
+
+def _differing_bytes(one: bytes, other: bytes) -> int:
+    """How many bytes differ, place by place; what one has more of differs too."""
+    shared = sum(a != b for a, b in zip(one, other, strict=False))
+    return shared + abs(len(one) - len(other))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

@@ -116,7 +116,13 @@ def from_folder(
         )
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        # Hidden folders hold copies: thumbnails, a notebook's checkpoints.
+        if path.suffix.lower() in _SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     if not files:
         raise ValueError(f"{folder}: holds no picture ({', '.join(_SUFFIXES)})")
     drawn = np.random.default_rng(seed).permutation(len(files))[:count]

@@ -14,7 +14,7 @@ from keras_affect.training.last_layer import LastLayer
 __all__ = ["match_frequencies"]
 
 # Each class takes some answers of the others, which then take theirs back: three rare emotions of
-# FER+ settled in 3 rounds, and seven, the frequent ones among them, in 40.
+# FER+ settled in 3 rounds, and seven, the frequent ones among them, in 18.
 _ROUNDS = 1000
 # Logits nearer to each other than this are of pictures alike, and differ by rounding.
 _APART = 1e-9

@@ -327,7 +327,10 @@ def test_rebuilding_compares_the_bytes(
     (copy / LITERT).write_bytes(content)
     with pytest.raises(ValueError, match=f"not the bytes that ship: {LITERT}"):
         script().main(again)
+    assert f"{LITERT}: 1 of {len(content):,} bytes differ" in capsys.readouterr().out
     with pytest.raises(ValueError, match="takes no --run"):
         script().main([*again, "--name", "test_v1"])
+    with pytest.raises(ValueError, match="takes no --run, --name, --match-frequencies or"):
+        script().main([*again, "--match-frequencies", "fear"])
     with pytest.raises(ValueError, match="Expected --run and --name, or --rebuild"):
         script().main(["--data", data])

@@ -82,6 +82,8 @@ def test_folders_of_classes_are_read_and_of_many_pictures_some(tmp_path: Path) -
         folder = tmp_path / ("calm" if level % 2 else "tense") / "more"
         folder.mkdir(parents=True, exist_ok=True)
         Image.new("L", (6, 6), 20 * level).save(folder / f"{level:02}.PNG")
+    (tmp_path / ".checkpoints").mkdir()
+    Image.new("L", (6, 6), 255).save(tmp_path / ".checkpoints" / "copy.png")
     every = from_folder(tmp_path, (6, 6, 1))[:, 0, 0, 0]
     assert every.tolist() == [*range(20, 240, 40), *range(0, 240, 40)], "calm, then tense"
     some = from_folder(tmp_path, (6, 6, 1), count=5)[:, 0, 0, 0].tolist()

@@ -1,40 +1,18 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras")
+pytest.importorskip("keras")
 
-from keras_affect.layers import DropConnect  # noqa: E402
-from keras_affect.training import frequencies, match_frequencies  # noqa: E402
-from keras_affect.training.frequencies import _shifts  # noqa: E402
-
-CLASSES = 5
-
-
-def network(wrap: bool = False, seed: int = 0) -> Any:
-    keras.utils.set_random_seed(seed)
-    inputs = keras.Input((4, 4, 1))
-    x = keras.layers.Flatten()(inputs)
-    x = keras.layers.Dense(16, activation="tanh")(x)
-    head = keras.layers.Dense(
-        CLASSES, activation="softmax", bias_initializer="normal", name="inner" if wrap else "mood"
-    )
-    outputs = {
-        "mood": (DropConnect(head, 0.3, name="mood") if wrap else head)(x),
-        "valence_arousal": keras.layers.Dense(2, activation="tanh", name="valence_arousal")(x),
-    }
-    return keras.Model(inputs, outputs)
-
-
-def pictures(count: int = 400) -> np.ndarray:
-    return np.random.default_rng(1).normal(size=(count, 4, 4, 1)).astype(np.float32)
-
-
-def answers(model: Any, images: np.ndarray, name: str = "mood") -> np.ndarray:
-    return keras.ops.convert_to_numpy(model(images, training=False)[name])
+from keras_affect.training import frequencies, match_frequencies
+from keras_affect.training.frequencies import _shifts
+from tests.training.small_classifier import (
+    CLASSES,
+    answers,
+    network,
+    pictures,
+)
 
 
 def labels_of(counts: list[int]) -> np.ndarray:
@@ -48,14 +26,14 @@ def counted(probabilities: np.ndarray) -> list[int]:
 @pytest.mark.parametrize("wrap", [False, True])
 @pytest.mark.parametrize("classes", [[3], [4, 1], [0, 1, 2, 3]])
 def test_a_class_is_answered_as_often_as_it_occurs(wrap: bool, classes: list[int]) -> None:
-    model, images = network(wrap), pictures()
+    model, images = network(wrap, output="mood"), pictures(400)
     wanted = [150, 12, 205, 30, 3]
-    before, affect = answers(model, images), answers(model, images, "valence_arousal")
+    before, affect = answers(model, images, "mood"), answers(model, images, "valence_arousal")
     assert all(counted(before)[name] != wanted[name] for name in classes), "nothing to do"
     shifts = match_frequencies(
         model, images, labels_of(wanted), classes, output="mood", batch_size=7
     )
-    after = answers(model, images)
+    after = answers(model, images, "mood")
     assert [counted(after)[name] for name in classes] == [wanted[name] for name in classes]
     assert [name for name in range(CLASSES) if shifts[name]] == sorted(classes)
     # Each class by a common factor, and then all to the sum 1.
@@ -70,7 +48,7 @@ def test_finds_the_shift_that_answers_were_made_with() -> None:
     model, images = network(), pictures(4000)
     shifted = np.array([0, -0.5, 0, 0.8, 0])
     moved = answers(model, images) * np.exp(shifted)
-    found = match_frequencies(model, images, moved.argmax(axis=1), [1, 3], output="mood")
+    found = match_frequencies(model, images, moved.argmax(axis=1), [1, 3])
     # As exactly as 4,000 pictures tell numbers apart.
     np.testing.assert_allclose(found, shifted, atol=0.01)
 
@@ -84,7 +62,7 @@ def test_more_of_a_rare_class_is_found() -> None:
     rare = int(np.argmin(np.array(counted(probabilities)) / np.bincount(labels)))
     of = labels == rare
     before = (probabilities.argmax(axis=1) == rare)[of].mean()
-    match_frequencies(model, images, labels, [rare], output="mood")
+    match_frequencies(model, images, labels, [rare])
     now = answers(model, images).argmax(axis=1) == rare
     assert now.sum() == of.sum()
     assert now[of].mean() > before
@@ -94,11 +72,11 @@ def test_pictures_alike_go_over_together() -> None:
     model, images = network(), pictures(100)
     twice = np.concatenate([images, images])
     assert counted(answers(model, twice))[4] not in (4, 6), "nothing to do"
-    match_frequencies(model, twice, labels_of([60, 60, 40, 35, 5]), [4], output="mood")
+    match_frequencies(model, twice, labels_of([60, 60, 40, 35, 5]), [4])
     assert counted(answers(model, twice))[4] in (4, 6)
     alike = np.repeat(images[:1], 10, axis=0)
     with pytest.raises(ValueError, match=r"model tells apart\. Received: 10 with"):
-        match_frequencies(model, alike, labels_of([3, 3, 2, 1, 1]), [4], output="mood")
+        match_frequencies(model, alike, labels_of([3, 3, 2, 1, 1]), [4])
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -146,15 +124,15 @@ def test_bad_input() -> None:
         (right * 0 + 4, "Received: 60 of 60"),
     ):
         with pytest.raises(ValueError, match=said):
-            match_frequencies(model, images, labels, [4], output="mood")
+            match_frequencies(model, images, labels, [4])
     for classes in ([], [1, 1], [5], [-1], [0, 1, 2, 3, 4], [4.0], [True], 4, "4", [[4]]):
         with pytest.raises(ValueError, match=r"argument `classes`. Expected some of 0 to 4, each"):
-            match_frequencies(model, images, right, classes, output="mood")  # type: ignore[arg-type]
+            match_frequencies(model, images, right, classes)  # type: ignore[arg-type]
     lost = np.where(np.arange(60)[:, None, None, None] == 3, np.float32(np.nan), images)
     with pytest.raises(ValueError, match=r"argument `images`.*picture 3 with logits \[nan"):
-        match_frequencies(model, lost, right, [4], output="mood")
+        match_frequencies(model, lost, right, [4])
     with pytest.raises(ValueError, match=r"argument `output`. Expected a layer of the model \("):
-        match_frequencies(model, images, right, [4])
+        match_frequencies(model, images, right, [4], output="mood")
     with pytest.raises(ValueError, match="Expected a Dense layer with bias and softmax"):
         match_frequencies(model, images, right, [4], output="valence_arousal")
     for weight, old in zip(model.get_weights(), given, strict=True):

@@ -1,37 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-keras = pytest.importorskip("keras")
+pytest.importorskip("keras")
 
-from keras_affect.layers import DropConnect  # noqa: E402
-from keras_affect.training import scale_temperature  # noqa: E402
-
-
-def network(wrap: bool = False, seed: int = 0) -> Any:
-    keras.utils.set_random_seed(seed)
-    inputs = keras.Input((4, 4, 1))
-    x = keras.layers.Flatten()(inputs)
-    x = keras.layers.Dense(16, activation="tanh")(x)
-    head = keras.layers.Dense(
-        5, activation="softmax", bias_initializer="normal", name="inner" if wrap else "emotion"
-    )
-    outputs = {
-        "emotion": (DropConnect(head, 0.3, name="emotion") if wrap else head)(x),
-        "valence_arousal": keras.layers.Dense(2, activation="tanh", name="valence_arousal")(x),
-    }
-    return keras.Model(inputs, outputs)
-
-
-def pictures(count: int = 60) -> np.ndarray:
-    return np.random.default_rng(1).normal(size=(count, 4, 4, 1)).astype(np.float32)
-
-
-def answers(model: Any, images: np.ndarray, name: str = "emotion") -> np.ndarray:
-    return keras.ops.convert_to_numpy(model(images, training=False)[name])
+from keras_affect.training import scale_temperature
+from tests.training.small_classifier import answers, network, pictures
 
 
 def cross_entropy(probabilities: np.ndarray, shares: np.ndarray) -> float:
@@ -47,7 +22,7 @@ def at(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 @pytest.mark.parametrize("wrap", [False, True])
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
 def test_finds_the_temperature_that_labels_were_made_at(wrap: bool, temperature: float) -> None:
-    model, images = network(wrap), pictures()
+    model, images = network(wrap), pictures(60)
     before, affect = answers(model, images), answers(model, images, "valence_arousal")
     shares = at(before, temperature)
     assert scale_temperature(model, images, shares, batch_size=7) == pytest.approx(
@@ -61,7 +36,7 @@ def test_finds_the_temperature_that_labels_were_made_at(wrap: bool, temperature:
 
 
 def test_no_other_temperature_has_less_cross_entropy() -> None:
-    model, images = network(), pictures()
+    model, images = network(), pictures(60)
     rng = np.random.default_rng(2)
     drawn = [rng.choice(5, p=row / row.sum()) for row in at(answers(model, images), 0.7)]
     shares = np.eye(5)[drawn]
@@ -74,7 +49,7 @@ def test_no_other_temperature_has_less_cross_entropy() -> None:
 
 
 def test_bad_input() -> None:
-    model, images = network(), pictures()
+    model, images = network(), pictures(60)
     given = [weight.copy() for weight in model.get_weights()]
     right = np.eye(5)[answers(model, images).argmax(axis=1)]
     for labels, said in (

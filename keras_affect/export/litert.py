@@ -156,7 +156,7 @@ def to_litert(
         licence=licence,
         limits=limits,
     )
-    content = flat if tensor_names else flatbuffer.without_inner_names(flat)
+    content = (flatbuffer.compacted if tensor_names else flatbuffer.without_inner_names)(flat)
     if for_mediapipe:
         content = mediapipe.described(content, fields)
     content = metadata.append(content, fields)

@@ -233,7 +233,7 @@ def _export(
         licence=licence,
         limits=limits,
     )
-    content = flat if tensor_names else flatbuffer.without_inner_names(flat)
+    content = (flatbuffer.compacted if tensor_names else flatbuffer.without_inner_names)(flat)
     content = metadata.append(content, {**fields, **facts})
     taken, gives = measure.borders(content)
     _check_borders(taken, gives, graph, signature, config, time)

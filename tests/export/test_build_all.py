@@ -8,13 +8,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import keras
 import numpy as np
 import pytest
 
 from keras_affect import emotions, models
 from keras_affect.datasets import ferplus
-from keras_affect.export import flatbuffer
+from keras_affect.export import flatbuffer, metadata
 from keras_affect.models import LightweightCNN
 from keras_affect.runtime import AffectInterpreter
 from keras_affect.training import Recipe
@@ -311,7 +312,10 @@ def test_a_name_needs_a_version(built: Any) -> None:
 
 
 def test_rebuilding_compares_the_bytes(
-    built: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    built: Any,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out, arguments, _ = built
     data = arguments[arguments.index("--data") + 1]
@@ -328,6 +332,15 @@ def test_rebuilding_compares_the_bytes(
     with pytest.raises(ValueError, match=f"not the bytes that ship: {LITERT}"):
         script().main(again)
     assert f"{LITERT}: 1 of {len(content):,} bytes differ" in capsys.readouterr().out
+    # As earlier versions wrote it.
+    with monkeypatch.context() as patch:
+        patch.setattr(flatbuffer, "_Builder", flatbuffers.Builder)
+        graph = flatbuffer.packed(flatbuffer.unpacked((out / LITERT).read_bytes()))
+    fields = AffectInterpreter(out / LITERT).fields
+    (copy / LITERT).write_bytes(metadata.append(graph, fields))
+    assert (copy / LITERT).stat().st_size > len(content)
+    script().main(again)
+    assert f"{LITERT}: the same bytes, but for equal vectors" in capsys.readouterr().out
     with pytest.raises(ValueError, match="takes no --run"):
         script().main([*again, "--name", "test_v1"])
     with pytest.raises(ValueError, match="takes no --run, --name, --match-frequencies or"):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from keras_affect.export import flatbuffer
 from keras_affect.export.flatbuffer import Operator
@@ -86,3 +88,66 @@ def test_without_inner_names_the_graph_computes_the_same(
     wanted = Read(content)(images)
     for name, values in Read(bare)(images).items():
         np.testing.assert_array_equal(values, wanted[name])
+
+
+@pytest.fixture
+def plain(exported: Callable[[str], tuple[Any, bytes]]) -> bytes:
+    """An int8 graph with each vector written by itself, as the converter does."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(flatbuffer.unpacked(exported("int8")[1]).Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("write", [flatbuffer.compacted, flatbuffer.without_inner_names])
+@pytest.mark.parametrize("quantization", ["int8", "float16"])
+def test_contents_of_tensors_stand_where_the_schema_demands(
+    quantization: str,
+    write: Callable[[bytes], bytes],
+    exported: Callable[[str], tuple[Any, bytes]],
+) -> None:
+    places = [place for place, _ in _contents(write(exported(quantization)[1]))]
+    assert len(places) > 4
+    assert [place % 16 for place in places] == [0] * len(places)
+
+
+def test_equal_vectors_are_written_once(plain: bytes) -> None:
+    small = flatbuffer.compacted(plain)
+    # Of a kernel and its bias, and of other layers of as many channels: all of them 0.
+    zeros = list(_zero_points(small))
+    assert len(zeros) == len(list(_zero_points(plain))) > 4
+    assert len(set(zeros)) == len({values for _, values in zeros}) < len(zeros)
+    kernels = list(_contents(small))
+    assert len(set(kernels)) == len({values for _, values in kernels})
+    assert len(small) < len(plain)
+
+
+def test_compacted_it_is_the_same_graph(plain: bytes) -> None:
+    small = flatbuffer.compacted(plain)
+    assert flatbuffer.operators(small) == flatbuffer.operators(plain)
+    assert flatbuffer.compacted(small) == small
+    images = smooth_images(8, seed=5)
+    wanted = Read(plain)(images)
+    for name, values in Read(small)(images).items():
+        np.testing.assert_array_equal(values, wanted[name])
+
+
+def _contents(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Of each buffer that holds something, where in the file that stands, and what it is."""
+    model = schema.Model.GetRootAs(content)
+    for number in range(model.BuffersLength()):
+        if model.Buffers(number).DataLength():
+            yield _placed(content, model.Buffers(number).DataAsNumpy())
+
+
+def _zero_points(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Of each tensor that is quantized by channels, where its zero points stand, and what."""
+    graph = schema.Model.GetRootAs(content).Subgraphs(0)
+    for number in range(graph.TensorsLength()):
+        parameters = graph.Tensors(number).Quantization()
+        if parameters is not None and parameters.ZeroPointLength() > 1:
+            yield _placed(content, parameters.ZeroPointAsNumpy())
+
+
+def _placed(content: bytes, part: np.ndarray) -> tuple[int, bytes]:
+    start = np.frombuffer(content, np.uint8).ctypes.data
+    return part.ctypes.data - start, part.tobytes()

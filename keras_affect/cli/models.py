@@ -46,14 +46,14 @@ def models(
         "multiply-\nadds",
         "int8\nbytes",
         "int8\nms",
-        "FER+\nvalid",
+        "int8 on\nFER+ valid",
     ):
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     shown = []
     for row in rows:
         lines = [(row.name, row.cost, "")]
         for entry in row.shipped:
-            accuracy = f"{entry.scores['accuracy']:.2%}"
+            accuracy = f"{row.int8_accuracy_of(entry.name):.2%}"
             lines.append((f"  {entry.name}", row.cost_of(entry.name), accuracy))
         for name, cost, accuracy in lines:
             milliseconds = cost.int8_milliseconds

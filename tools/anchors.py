@@ -28,6 +28,7 @@ from keras_affect.weights import catalog
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ANCHORS = Path(__file__).with_name("anchors.csv")
+README = REPOSITORY / "README.md"
 LATENCY = REPOSITORY / "examples" / "results" / "latency.json"
 # The form in which `fer` ships its network, as tests/benchmarks/bench_inference.py builds it.
 _COMPARED = re.compile(r"(?P<name>\w+) int8 / mini-XCEPTION dynamic_range")
@@ -48,9 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
         measured = latency(options.benchmark)
         with written_whole(LATENCY, overwrite=True) as beside:
             beside.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    readme = REPOSITORY / "README.md"
-    text = with_table(readme.read_text(encoding="utf-8"))
-    with written_whole(readme, overwrite=True) as beside:
+    text = with_table(README.read_text(encoding="utf-8"))
+    with written_whole(README, overwrite=True) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
@@ -94,11 +94,11 @@ def with_table(readme: str) -> str:
 
 def table() -> str:
     """Ours, then the anchors, as Markdown."""
-    rows = [HEADS, ("---", "---", *["---:"] * (len(HEADS) - 2)), *ours(), *anchors()]
+    rows = [HEADS, ("---", "---", *["---:"] * (len(HEADS) - 2)), *ours(LATENCY), *anchors()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def ours(measured: Path = LATENCY) -> Iterator[Sequence[str]]:
+def ours(measured: Path) -> Iterator[Sequence[str]]:
     """A row for the newest version of each name that ships as int8, the smallest first."""
     entries = {(entry.model, entry.name, entry.kind): entry for entry in catalog.entries()}
     ratios: dict[str, float] = {}

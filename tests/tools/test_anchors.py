@@ -61,6 +61,29 @@ def test_times_come_from_the_benchmarks(tmp_path):
             anchors.latency(file)
 
 
+def test_the_command_writes_times_and_table(monkeypatch, tmp_path):
+    readme = tmp_path / "README.md"
+    monkeypatch.setattr(anchors, "README", readme)
+    monkeypatch.setattr(anchors, "LATENCY", tmp_path / "latency.json")
+    readme.write_text((REPOSITORY / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    name = catalog.find("LightweightCNN", "ferplus", "litert").name
+    extra = {"comparison": f"{name} int8 / mini-XCEPTION dynamic_range", "ratio": 7.77}
+    told = {
+        "machine_info": {"cpu": {"brand_raw": "A CPU"}},
+        "benchmarks": [{"extra_info": {**extra, "smoke": False}}],
+    }
+    (tmp_path / "bench.json").write_text(json.dumps(told))
+    anchors.main(["--benchmark", str(tmp_path / "bench.json")])
+    ratios = {"ratio_to_mini_xception": {name: 7.77}}
+    assert json.loads(anchors.LATENCY.read_text()) == {"processor": "A CPU", **ratios}
+    (row,) = (line for line in readme.read_text(encoding="utf-8").splitlines() if "| 7.8 |" in line)
+    assert f"`{name}`" in row
+    # Without times the table is written from those that were kept.
+    before = readme.read_text(encoding="utf-8")
+    anchors.main([])
+    assert readme.read_text(encoding="utf-8") == before
+
+
 def test_an_older_version_of_a_name_is_left_out(monkeypatch, tmp_path):
     shipped = catalog.entries()
     later = tuple(

@@ -22,8 +22,7 @@ ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation tests/parity \
 	tests/test_axis_metrics.py tests/test_ensembles.py \
 	tests/training/test_distillation.py tests/training/test_quantization_aware.py \
 	tests/training/test_frequencies.py tests/training/test_temperature.py \
-	tests/training/test_widening.py tests/training/test_deepening.py \
-	tests/training/test_excitation.py
+	tests/training/test_widening.py tests/training/test_deepening.py
 
 # Set in an environment once all it needs is installed: an interrupted install leaves no stamp.
 RUNS := $(VENV)/.stamp-runs

@@ -187,17 +187,6 @@ def _what(entries: Sequence[catalog.Entry]) -> str:
     counts = [f", {e.scores['parameters']:,} parameters" for e in entries if e.kind == "keras"]
     stem = config.get("stem_convolutions", 1)  # weights of before the argument have one
     closer = f" and {stem} convolutions before the first pooling" if stem > 1 else ""
-    stride = config.get("output_stride", 8)
-    dense = (
-        f"Its last feature map has 1 / {stride} of the picture's sides, by dilated convolutions. "
-        if stride < 8
-        else ""
-    )
-    excites = (
-        "Squeeze-and-excitation stands at the end of its later residual branches. "
-        if config.get("squeeze_excitation", 0.0)
-        else ""
-    )
     # Weights of before the argument see no mirror image.
     both = (
         "It sees each picture mirrored too, and averages its features of both. "
@@ -207,7 +196,7 @@ def _what(entries: Sequence[catalog.Entry]) -> str:
     outputs = "; and valence and arousal, each in [-1, 1]" if config["valence_arousal"] else ""
     return (
         f"A convolutional network for one face: `keras_affect.models.{first.model}` of width "
-        f"{config['width']:g}{closer}{''.join(counts)}. {dense}{excites}{both}It takes pictures of "
+        f"{config['width']:g}{closer}{''.join(counts)}. {both}It takes pictures of "
         f"{height}x{width}x{channels}, raw pixels in [0, 255], and gives a probability for each of "
         f"{', '.join(config['classes'])}{outputs}."
     )

@@ -50,14 +50,6 @@ def train(
     stem_convolutions: Annotated[
         int | None, typer.Option(help="LightweightCNN's convolutions before its first pooling.")
     ] = None,
-    output_stride: Annotated[
-        int | None,
-        typer.Option(help="How many times smaller LightweightCNN's last map is: 8, 4 or 2."),
-    ] = None,
-    squeeze_excitation: Annotated[
-        float | None,
-        typer.Option(help="LightweightCNN's share of channels that squeeze, in [0, 1)."),
-    ] = None,
     mirrored: Annotated[
         bool | None,
         typer.Option(
@@ -145,8 +137,6 @@ def train(
                 "--warmup": warmup,
                 "--width": width,
                 "--stem-convolutions": stem_convolutions,
-                "--output-stride": output_stride,
-                "--squeeze-excitation": squeeze_excitation,
                 "--mirrored": mirrored,
                 "--labels": labels,
                 "--degradation-probability": degradation_probability,
@@ -182,8 +172,6 @@ def train(
         "model": model,
         "width": width,
         "stem_convolutions": stem_convolutions,
-        "output_stride": output_stride,
-        "squeeze_excitation": squeeze_excitation,
         "mirrored": mirrored,
         "dropout": dropout,
         "stochastic_depth": stochastic_depth,

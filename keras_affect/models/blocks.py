@@ -70,12 +70,9 @@ class Blocks:
         kernel: int = 3,
         strides: int = 1,
         padding: str = "same",
-        dilation: int = 1,
     ) -> Any:
         """Convolution, then batch normalisation, whose offset is the bias. No activation."""
-        x = self._convolution(
-            x, channels, name, kernel, strides, padding, use_bias=False, dilation=dilation
-        )
+        x = self._convolution(x, channels, name, kernel, strides, padding, use_bias=False)
         return BatchNormalization(momentum=0.9, dtype=self.policy, name=f"{name}_bn")(x)
 
     def _convolution(
@@ -87,14 +84,12 @@ class Blocks:
         strides: int,
         padding: str,
         use_bias: bool,
-        dilation: int = 1,
     ) -> Any:
         return keras.layers.Conv2D(
             channels,
             kernel,
             strides=strides,
             padding=padding,
-            dilation_rate=dilation,
             use_bias=use_bias,
             kernel_initializer=self._initializer(),
             kernel_regularizer=self.kernel_regularizer,
@@ -122,30 +117,6 @@ class Blocks:
             dtype=self.policy,
             name=f"{name}_{kind if kind.isidentifier() else 'activation'}",
         )(x)
-
-    def squeeze_excite(self, x: Any, units: int, name: str) -> Any:
-        """Each channel times a factor in (0, 1), which depends on the means of all channels.
-
-        Two 1x1 convolutions and not dense layers: every runtime has those on a map of 1x1.
-
-        Reference:
-            Hu, Shen and Sun 2018, "Squeeze-and-Excitation Networks" (arXiv:1709.01507).
-        """
-        channels = x.shape[-1]
-        gate = keras.layers.GlobalAveragePooling2D(
-            keepdims=True, dtype=self.policy, name=f"{name}_squeeze"
-        )(x)
-        for width, activation, part in ((units, "relu", "reduce"), (channels, "sigmoid", "expand")):
-            gate = keras.layers.Conv2D(
-                width,
-                1,
-                activation=activation,
-                kernel_initializer=self._initializer(),
-                kernel_regularizer=self.kernel_regularizer,
-                dtype=self.policy,
-                name=f"{name}_{part}_conv",
-            )(gate)
-        return keras.layers.Multiply(dtype=self.policy, name=f"{name}_excite")([x, gate])
 
     def residual_sum(self, shortcut: Any, residual: Any, rate: float, name: str) -> Any:
         """Their sum, the residual left out in training at that rate, sample by sample.

@@ -7,9 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_affect._arguments import check_count, check_rate
+from keras_affect._arguments import check_count
 from keras_affect.models.affect_model import AffectModel
-from keras_affect.models.arguments import check_choice
 from keras_affect.models.blocks import Blocks
 from keras_affect.models.loading import trained_argument
 
@@ -18,7 +17,6 @@ __all__ = ["LightweightCNN"]
 # Channels and residual blocks of each stage. A stage halves the resolution; three stages after
 # the stem leave 6x6 of 48x48.
 _STAGES = ((32, 2), (64, 2), (88, 2))
-_OUTPUT_STRIDES = (8, 4, 2)
 
 
 @keras.saving.register_keras_serializable(package="keras_affect")
@@ -50,18 +48,9 @@ class LightweightCNN(AffectModel):
     own_arguments = """
     stem_convolutions: How many convolutions stand before the first pooling, where the map is as
         large as the input. None for as many as the weights have, where `weights` is a name that
-        ships, else 1.
-    output_stride: How many times smaller than the input the last feature map is: 8, 4 or 2. Stages
-        behind that halve the map no more, and their convolutions are dilated, so that they see as
-        much of the picture (Yu et al. 2017, arXiv:1705.09914): the same weights, more
-        multiply-adds. None for as the weights were trained, where `weights` is a name that ships,
-        else 8.
-    squeeze_excitation: Share of the channels, in [0, 1), that squeeze-and-excitation (Hu et al.
-        2018, arXiv:1709.01507) has between its two layers, at the end of each residual branch of
-        the second and third stage; 0 for none there. None for as the weights were trained, where
-        `weights` is a name that ships, else 0."""
+        ships, else 1."""
 
-    # Written out for the default of `weights`, which is another here, and for its own arguments.
+    # Written out for the default of `weights`, which is another here, and for the stem.
     def __init__(
         self,
         input_shape: Sequence[int] = (48, 48, 1),
@@ -73,8 +62,6 @@ class LightweightCNN(AffectModel):
         pooling: str | None = None,
         width: float | None = None,
         stem_convolutions: int | None = None,
-        output_stride: int | None = None,
-        squeeze_excitation: float | None = None,
         mirrored: bool | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
@@ -87,19 +74,10 @@ class LightweightCNN(AffectModel):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        own = {
-            name: trained_argument(type(self).__name__, weights, name, otherwise)
-            if given is None
-            else given
-            for name, given, otherwise in (
-                ("stem_convolutions", stem_convolutions, 1),
-                ("output_stride", output_stride, 8),
-                ("squeeze_excitation", squeeze_excitation, 0.0),
-            )
-        }
-        check_count("stem_convolutions", own["stem_convolutions"])
-        check_choice("output_stride", own["output_stride"], _OUTPUT_STRIDES)
-        own["squeeze_excitation"] = check_rate("squeeze_excitation", own["squeeze_excitation"])
+        if stem_convolutions is None:
+            cls = type(self)
+            stem_convolutions = trained_argument(cls.__name__, weights, "stem_convolutions", 1)
+        stem_convolutions = check_count("stem_convolutions", stem_convolutions)
         super().__init__(
             input_shape,
             weights,
@@ -119,47 +97,26 @@ class LightweightCNN(AffectModel):
             skip_mismatch=skip_mismatch,
             name=name,
             dtype=dtype,
-            _own=own,
+            _own={"stem_convolutions": stem_convolutions},
         )
-        self.stem_convolutions = own["stem_convolutions"]
-        self.output_stride = own["output_stride"]
-        self.squeeze_excitation = own["squeeze_excitation"]
+        self.stem_convolutions = stem_convolutions
 
     @classmethod
-    def backbone(
-        cls,
-        x: Any,
-        blocks: Blocks,
-        *,
-        stem_convolutions: int = 1,
-        output_stride: int = 8,
-        squeeze_excitation: float = 0.0,
-    ) -> Any:
-        """Stem and stages; the map is `output_stride` times smaller than the input."""
+    def backbone(cls, x: Any, blocks: Blocks, *, stem_convolutions: int = 1) -> Any:
+        """Stem and stages; the map has an eighth of the input's sides."""
         for number in range(1, stem_convolutions + 1):
             name = "stem" if number == 1 else f"stem_{number}"
             x = blocks.normalized(x, blocks.channels(_STAGES[0][0]), name)
             x = blocks.activate(x, name)
         x = blocks.max_pool(x, "stem_pool")
-        reached, dilation = 2, 1
         rates = iter(blocks.depth_rates(sum(count for _, count in _STAGES)))
         for stage, (channels, count) in enumerate(_STAGES, 1):
-            stride = 1 if stage == 1 else 2
-            # What the first convolution of a stage reads is as dense as the stage before.
-            first_dilation = dilation
-            if reached * stride > output_stride:
-                dilation *= stride
-                stride = 1
-            reached *= stride
             for block in range(1, count + 1):
                 x = _residual_block(
                     x,
                     blocks,
                     blocks.channels(channels),
-                    stride=stride if block == 1 else 1,
-                    dilations=(first_dilation if block == 1 else dilation, dilation),
-                    # Where channels are few, it costs more time than it is worth.
-                    squeeze_excitation=0.0 if stage == 1 else squeeze_excitation,
+                    stride=2 if stage > 1 and block == 1 else 1,
                     rate=next(rates),
                     name=f"stage{stage}_block{block}",
                 )
@@ -167,21 +124,11 @@ class LightweightCNN(AffectModel):
 
 
 def _residual_block(
-    x: Any,
-    blocks: Blocks,
-    channels: int,
-    stride: int,
-    dilations: tuple[int, int],
-    squeeze_excitation: float,
-    rate: float,
-    name: str,
+    x: Any, blocks: Blocks, channels: int, stride: int, rate: float, name: str
 ) -> Any:
-    branch = blocks.normalized(x, channels, f"{name}_1", strides=stride, dilation=dilations[0])
+    branch = blocks.normalized(x, channels, f"{name}_1", strides=stride)
     branch = blocks.activate(branch, f"{name}_1")
-    branch = blocks.normalized(branch, channels, f"{name}_2", dilation=dilations[1])
-    if squeeze_excitation:
-        units = max(1, int(channels * squeeze_excitation + 0.5))
-        branch = blocks.squeeze_excite(branch, units, name)
+    branch = blocks.normalized(branch, channels, f"{name}_2")
     if stride > 1:
         x = blocks.average_pool(x, f"{name}_shortcut_pool", stride, stride)
     if x.shape[-1] != channels:

@@ -12,9 +12,9 @@ from keras_affect.weights import catalog
 
 __all__ = ["load", "load_weights_by_name", "trained_argument"]
 
-# Heads and hidden layers before them may be left out of a model; without a convolution of the stem
-# or a factor on channels that the weights have, it would read pictures otherwise.
-_NEVER_LEFT_OUT = ("stem", "stage")
+# Heads and hidden layers before them may be left out of a model; a stem of fewer convolutions than
+# the weights have would read pictures otherwise.
+_NEVER_LEFT_OUT = ("stem",)
 
 
 def trained_argument(architecture: str, weights: str | None, name: str, otherwise: Any) -> Any:
@@ -76,10 +76,9 @@ def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) 
 def _adapt_residuals(model: Any, trained_rate: float) -> None:
     """Scale residual branches for another rate of stochastic depth than they were trained at.
 
-    At inference a residual is multiplied by one minus its rate. The last batch normalisation of its
-    branch is multiplied by the quotient of the two factors: the model then gives at inference what
-    it gave where it was trained. What squeezes its output then reads it divided by as much, and
-    excites it as before.
+    At inference a residual is multiplied by one minus its rate. What stands last in its branch,
+    batch normalisation, is multiplied by the quotient of the two factors: the model then gives at
+    inference what it gave where it was trained.
     """
     from keras_affect.layers.stochastic_depth import stochastic_depth_rates
 
@@ -90,14 +89,9 @@ def _adapt_residuals(model: Any, trained_rate: float) -> None:
         stochastic_depth_rates(len(sums), rate) for rate in (trained_rate, model.stochastic_depth)
     )
     for layer, before, now in zip(sums, *rates, strict=True):
-        quotient = (1 - before) / (1 - now)
-        last = layer.input[1]._keras_history.operation
-        if isinstance(last, keras.layers.Multiply):
-            squeezing = model.get_layer(layer.name.removesuffix("_add") + "_reduce_conv")
-            squeezing.kernel.assign(squeezing.kernel / quotient)
-            last = last.input[0]._keras_history.operation
-        for variable in (last.gamma, last.beta):
-            variable.assign(variable * quotient)
+        normalization = layer.input[1]._keras_history.operation
+        for variable in (normalization.gamma, normalization.beta):
+            variable.assign(variable * ((1 - before) / (1 - now)))
 
 
 def load(path_or_name: str | Path) -> Any:

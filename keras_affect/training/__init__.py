@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from keras_affect.training.deepening import deepen
 from keras_affect.training.distillation import Distiller
-from keras_affect.training.excitation import excite
 from keras_affect.training.frequencies import match_frequencies
 from keras_affect.training.quantization_aware import QuantizationAware
 from keras_affect.training.recipe import Recipe, shipped_recipes
@@ -27,7 +26,6 @@ __all__ = [
     "Recipe",
     "balanced_class_weights",
     "deepen",
-    "excite",
     "fine_tune",
     "match_frequencies",
     "scale_temperature",

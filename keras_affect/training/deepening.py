@@ -65,14 +65,7 @@ def _check_pair(shallow: Any, deep: Any) -> None:
             raise _unfit("one without its heads")
         if model.activation is not keras.activations.relu:
             raise _unfit(f"activation {getattr(model.activation, '__name__', model.activation)}")
-    for what in (
-        "input_shape",
-        "class_names",
-        "valence_arousal",
-        "width",
-        "output_stride",
-        "squeeze_excitation",
-    ):
+    for what in ("input_shape", "class_names", "valence_arousal", "width"):
         if getattr(shallow, what) != getattr(deep, what):
             raise _unfit(f"{what} {getattr(shallow, what)!r} for {getattr(deep, what)!r}")
     if shallow.stem_convolutions >= deep.stem_convolutions:

@@ -12,7 +12,6 @@ from keras_affect.metrics import ConcordanceCorrelation
 from keras_affect.models.affect_model import AffectModel
 from keras_affect.training.deepening import deepen
 from keras_affect.training.distillation import Distiller
-from keras_affect.training.excitation import excite
 from keras_affect.training.recipe import Recipe
 from keras_affect.training.schedules import OneCycle
 from keras_affect.training.widening import widen
@@ -34,6 +33,9 @@ def compiled(recipe: Recipe, steps: int) -> Any:
     Raises:
         FileNotFoundError, ValueError: If `start_from` or a teacher is not there or does not fit.
     """
+    own = {}
+    if recipe.model == "LightweightCNN":
+        own["stem_convolutions"] = recipe.stem_convolutions
     student = getattr(models, recipe.model)(
         weights=None,
         width=recipe.width,
@@ -42,7 +44,7 @@ def compiled(recipe: Recipe, steps: int) -> Any:
         stochastic_depth=recipe.stochastic_depth,
         valence_arousal=recipe.valence_arousal_weight > 0,
         dtype=recipe.dtype,
-        **recipe.own_arguments,
+        **own,
     )
     if recipe.start_from:
         _take_weights(student, recipe.start_from)
@@ -118,25 +120,21 @@ def _take_weights(model: Any, source: str) -> None:
     """Start from a model of the same architecture, or a smaller one whose answers are kept."""
     trained = models.load(source)
     try:
-        # The same weights serve with mirror images and without, and at any stride.
-        differing = {
-            name: getattr(model, name)
-            for name in ("mirrored", "output_stride")
-            if getattr(trained, name, None) != getattr(model, name, None)
-        }
-        if type(trained) is type(model) and differing:
-            trained = _remade(trained, **differing)
-        if _has_more(model, trained, "stem_convolutions"):
-            trained = _grown(deepen, trained, model, "stem_convolutions")
-        if _has_more(model, trained, "squeeze_excitation"):
-            trained = _grown(excite, trained, model, "squeeze_excitation")
+        if isinstance(trained, AffectModel) and trained.mirrored != model.mirrored:
+            # The same weights serve with mirror images and without.
+            trained = _remade(trained, mirrored=model.mirrored)
+        if _is_shallower(trained, model):
+            stem = {"stem_convolutions": model.stem_convolutions, "dtype": "float32"}
+            deeper = type(model).from_config(trained.get_config() | stem)
+            deepen(trained, deeper)
+            trained = deeper
         weights = trained.get_weights()
         if [w.shape for w in weights] == [w.shape for w in model.get_weights()]:
             model.set_weights(weights)
             return
         widen(trained, model)
     except ValueError as error:
-        # Without the names of arguments of `widen`, `deepen` and `excite`, which nobody gave here.
+        # Without the names of arguments of `widen` and `deepen`, which nobody gave here.
         received = str(error).rpartition("Received: ")[2]
         raise ValueError(
             "Invalid value for argument `start_from`. Expected a model of the recipe's "
@@ -145,19 +143,10 @@ def _take_weights(model: Any, source: str) -> None:
         ) from None
 
 
-def _has_more(model: Any, trained: Any, of: str) -> bool:
-    if type(trained) is not type(model) or not hasattr(model, of):
+def _is_shallower(trained: Any, model: Any) -> bool:
+    if type(trained) is not type(model) or not hasattr(model, "stem_convolutions"):
         return False
-    return bool(getattr(trained, of) < getattr(model, of))
-
-
-def _grown(grow: Any, trained: Any, model: Any, of: str) -> Any:
-    """What was trained, with as much of something as the model has."""
-    grown = type(model).from_config(
-        trained.get_config() | {of: getattr(model, of), "dtype": "float32"}
-    )
-    grow(trained, grown)
-    return grown
+    return bool(trained.stem_convolutions < model.stem_convolutions)
 
 
 def teacher_of(recipe: Recipe, student: Any) -> Any:

@@ -29,7 +29,6 @@ _CHOICES = {
 _RANGES: dict[str, tuple[float, float]] = {
     "width": (0.1, 8.0),
     "stem_convolutions": (1, 100),
-    "squeeze_excitation": (0.0, 1.0),
     "dropout": (0.0, 1.0),
     "stochastic_depth": (0.0, 1.0),
     "mixup": (0.0, 100.0),
@@ -45,13 +44,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "start_share": (0.0, 1.0),
 }
 
-# What other architectures have no choice of, and what stands for it there.
-_OF_LIGHTWEIGHT_CNN: dict[str, float] = {
-    "stem_convolutions": 1,
-    "output_stride": 8,
-    "squeeze_excitation": 0.0,
-}
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -62,10 +54,6 @@ class Recipe:
         width: Factor on its channels.
         stem_convolutions: Convolutions before its first pooling; 1 for other models than
             LightweightCNN, which have no such choice.
-        output_stride: How many times smaller than the picture its last feature map is, 8, 4 or 2;
-            likewise 8 for other models.
-        squeeze_excitation: Share of the channels within squeeze-and-excitation, in [0, 1), see
-            LightweightCNN; likewise 0 for other models.
         mirrored: Whether the network sees each picture mirrored too, see the models' argument;
             takes twice the time.
         dropout: Rate of dropout where the architecture has it, in [0, 1).
@@ -93,9 +81,7 @@ class Recipe:
         start_from: What `models.load` takes (a run's folder, a ``.keras`` file, a shipped name),
             whose weights the training starts from; "" starts from random ones. Where it is
             narrower than `width`, the training starts from what `widen` makes of it; where it has
-            fewer convolutions in its stem, from what `deepen` does; without squeeze-and-excitation,
-            from what `excite` does. Of another `output_stride` the same weights serve, and answers
-            differ a little.
+            fewer convolutions in its stem, from what `deepen` does.
         start_share: Share of the weights that the training started from in those that it ends with,
             in [0, 1): their weighted mean, of batch normalisation's statistics too, keeps what the
             training forgot (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903). 0 without
@@ -116,8 +102,6 @@ class Recipe:
     model: str = "LightweightCNN"
     width: float = 1.0
     stem_convolutions: int = 1
-    output_stride: int = 8
-    squeeze_excitation: float = 0.0
     mirrored: bool = False
     dropout: float = 0.3
     stochastic_depth: float = 0.0
@@ -156,12 +140,8 @@ class Recipe:
                 raise invalid(
                     name, f"{'an integer' if whole else 'a number'} in [{low:g}, {high:g})", value
                 )
-        for name, plain in _OF_LIGHTWEIGHT_CNN.items():
-            value = getattr(self, name)
-            if value != plain and self.model != "LightweightCNN":
-                raise invalid(name, f"{plain:g} with {self.model}", value)
-        if self.output_stride not in (8, 4, 2) or isinstance(self.output_stride, float):
-            raise invalid("output_stride", "8, 4 or 2", self.output_stride)
+        if self.stem_convolutions != 1 and self.model != "LightweightCNN":
+            raise invalid("stem_convolutions", f"1 with {self.model}", self.stem_convolutions)
         if not isinstance(self.start_from, str):
             raise invalid("start_from", "a path or name", self.start_from)
         if self.start_share and not self.start_from:
@@ -190,13 +170,6 @@ class Recipe:
             raise invalid("teacher_share", "a number in (0, 1]", share)
         if teachers and self.teachers_see == "originals" and self.temperature != 1:
             raise invalid("temperature", "1 where teachers see originals", self.temperature)
-
-    @property
-    def own_arguments(self) -> dict[str, Any]:
-        """Those arguments that the model has and others have not."""
-        if self.model != "LightweightCNN":
-            return {}
-        return {name: getattr(self, name) for name in _OF_LIGHTWEIGHT_CNN}
 
     def differences(self, other: Recipe) -> dict[str, Any]:
         """The fields whose values are not those of another recipe, with this one's values."""

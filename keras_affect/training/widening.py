@@ -52,14 +52,7 @@ def _check_pair(narrow: Any, wide: Any) -> None:
     for model in (narrow, wide):
         if not isinstance(model.output, dict):
             raise _unfit(wide, "one without its heads")
-    for what in (
-        "input_shape",
-        "class_names",
-        "valence_arousal",
-        "stem_convolutions",
-        "output_stride",
-        "squeeze_excitation",
-    ):
+    for what in ("input_shape", "class_names", "valence_arousal", "stem_convolutions"):
         one, other = (getattr(model, what, None) for model in (narrow, wide))
         if one != other:
             raise _unfit(wide, f"{what} {one!r} for {other!r}")

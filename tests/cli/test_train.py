@@ -25,7 +25,6 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
     assert run_command(capfd, "train", *options)[0] == 0
     more = ("--seed", 7, "--mixup", "0.3", "--teacher", "one", "--teacher", "two")
     more += ("--stem-convolutions", 2, "--mirrored", "--start-share", "0.4")
-    more += ("--output-stride", 4, "--squeeze-excitation", "0.125")
     more += ("--degradation-probability", "0.3", "--warmup", "0.4")
     assert run_command(capfd, "train", *options, *more)[0] == 0
     assert run_command(capfd, "train", *options, "--start-from", "")[0] == 0
@@ -36,8 +35,6 @@ def test_options_win_over_the_recipe(asked, tmp_path, capfd):
             seed=7,
             mixup=0.3,
             stem_convolutions=2,
-            output_stride=4,
-            squeeze_excitation=0.125,
             mirrored=True,
             start_share=0.4,
             degradation_probability=0.3,
@@ -83,8 +80,6 @@ def test_resumed_without_a_recipe_a_run_goes_on_by_its_own(asked, tmp_path, capf
         (("--teacher-share", "1.5"), "argument `teacher_share`. Expected a number in (0, 1]"),
         (("--from", "ferplus", "--teacher", "one"), "--from goes with no --teacher"),
         (("--from", "ferplus", "--stem-convolutions", "2"), "goes with no --stem-convolutions"),
-        (("--from", "ferplus", "--output-stride", "4"), "goes with no --output-stride"),
-        (("--from", "ferplus", "--squeeze-excitation", "0.1"), "no --squeeze-excitation"),
         (("--from", "ferplus", "--no-mirrored"), "--from goes with no --mirrored"),
         (("--from", "ferplus", "--recipe", "ferplus_tiny"), "--from goes with no --recipe"),
     ],

@@ -32,11 +32,7 @@ class Count:
 
 
 def lightweight_cnn(
-    width: float = 1.0,
-    stem_convolutions: int = 1,
-    output_stride: int = 8,
-    squeeze_excitation: float = 0.0,
-    mirrored: bool = False,
+    width: float = 1.0, stem_convolutions: int = 1, mirrored: bool = False
 ) -> tuple[int, int]:
     count = Count()
     # Multiples of eight, halves up.
@@ -44,18 +40,12 @@ def lightweight_cnn(
     before = count.convolution(3, 1, first, 48, True)
     for _ in range(stem_convolutions - 1):
         count.convolution(3, first, first, 48, True)
-    for stage, after in enumerate((first, second, third)):
-        side = max(24 >> stage, 48 // output_stride)
+    for after, side in ((first, 24), (second, 12), (third, 6)):
         if after != before:
             count.convolution(1, before, after, side, True)
         count.convolution(3, before, after, side, True)
         for _ in range(3):
             count.convolution(3, after, after, side, True)
-        units = int(after * squeeze_excitation + 0.5)
-        for _ in range(2 if stage and units else 0):
-            # What excites costs no more than these: a factor is no weight.
-            count.convolution(1, after, units, 1, False)
-            count.convolution(1, units, after, 1, False)
         before = after
     # Convolutions see the mirror image too, the heads the mean of both.
     count.multiply_adds *= 2 if mirrored else 1

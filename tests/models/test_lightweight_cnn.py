@@ -8,7 +8,6 @@ import pytest
 from keras_affect import emotions
 from keras_affect.models import LightweightCNN
 from keras_affect.models.heads import class_names_of
-from keras_affect.models.loading import _adapt_residuals
 from keras_affect.runtime import AffectInterpreter
 from keras_affect.weights import catalog
 from keras_affect.weights.storage import (
@@ -16,7 +15,6 @@ from keras_affect.weights.storage import (
     save_weights_float16,
     variables_by_key,
 )
-from tests.models.counts import lightweight_cnn
 
 
 def pictures(count=4, height=48, width=48, channels=1):
@@ -133,104 +131,6 @@ def test_a_stem_of_several_convolutions(tmp_path):
     )
 
 
-def places_that_see(model, row):
-    """How many rows the last map has, and which of them depend on a row of the input."""
-    images = np.repeat(pictures(1, 128, 128), 2, axis=0)
-    images[1, row] += 64
-    one, other = np.asarray(model(images))
-    return len(one), np.flatnonzero((one != other).any((1, 2)))
-
-
-def test_a_denser_map_sees_as_much_of_the_picture():
-    """Dilated, a place of the last map depends on as many rows; undilated it would on fewer."""
-    seen = {}
-    for stride in (8, 4, 2):
-        keras.utils.set_random_seed(0)
-        model = LightweightCNN(
-            (128, 128, 1), None, width=0.25, include_top=False, output_stride=stride
-        )
-        rows, found = places_that_see(model, 64)
-        assert rows == 128 // stride
-        seen[stride] = stride * np.ptp(found)
-    # In steps of a place of the coarser map.
-    assert seen[8] - 8 <= seen[4] <= seen[8] + 8
-    assert seen[8] - 8 <= seen[2] <= seen[8] + 8
-    # The control: without dilation a denser last stage sees less.
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            layer.dilation_rate = (1, 1)
-    _, found = places_that_see(model, 64)
-    assert 2 * np.ptp(found) < 0.7 * seen[2]
-
-
-def test_squeeze_and_excitation_by_hand():
-    keras.utils.set_random_seed(0)
-    model = LightweightCNN(weights=None, width=0.5, squeeze_excitation=0.25)
-    name = "stage3_block2"
-    assert f"{name[:5]}1_block1_excite" not in {layer.name for layer in model.layers}
-    inner = keras.Model(
-        model.input,
-        [model.get_layer(f"{name}_{part}").output for part in ("2_bn", "excite")],
-    )
-    squeezed, excited = (np.asarray(value) for value in inner(pictures()))
-    reduce, expand = (model.get_layer(f"{name}_{part}_conv") for part in ("reduce", "expand"))
-    assert reduce.kernel.shape == (1, 1, 48, 12)
-    for layer in (reduce, expand):
-        layer.bias.assign(np.random.default_rng(0).normal(0, 1, layer.bias.shape))
-    squeezed, excited = (np.asarray(value) for value in inner(pictures()))
-    means = squeezed.mean((1, 2))
-    hidden = np.maximum(0, means @ np.asarray(reduce.kernel)[0, 0] + np.asarray(reduce.bias))
-    logits = hidden @ np.asarray(expand.kernel)[0, 0] + np.asarray(expand.bias)
-    gates = 1 / (1 + np.exp(-logits))
-    assert np.ptp(gates, axis=0).max() > 1e-3  # they depend on the picture
-    np.testing.assert_allclose(excited, squeezed * gates[:, None, None], rtol=1e-4, atol=1e-5)
-
-
-def test_stride_and_excitation_come_back(tmp_path):
-    model = LightweightCNN(weights=None, width=0.25, output_stride=4, squeeze_excitation=0.125)
-    model.save(tmp_path / "m.keras")
-    loaded = keras.saving.load_model(tmp_path / "m.keras")
-    assert (loaded.output_stride, loaded.squeeze_excitation) == (4, 0.125)
-    images = pictures()
-    np.testing.assert_array_equal(
-        np.asarray(loaded(images)["emotion"]), np.asarray(model(images)["emotion"])
-    )
-
-
-@pytest.mark.parametrize("stride", [8, 4, 2])
-@pytest.mark.parametrize("excitation", [0.0, 0.125])
-def test_parameters_by_hand(stride, excitation):
-    model = LightweightCNN(
-        weights=None, output_stride=stride, squeeze_excitation=excitation, stem_convolutions=2
-    )
-    parameters, _ = lightweight_cnn(1.0, 2, stride, excitation)
-    assert model.count_params() == parameters
-
-
-def test_weights_with_excitation_need_it(tmp_path):
-    """A network without would read pictures otherwise."""
-    excited = LightweightCNN(weights=None, width=0.25, squeeze_excitation=0.25)
-    path = tmp_path / "excited.weights.h5"
-    save_weights_float16(excited, path)
-    LightweightCNN(weights=str(path), width=0.25, squeeze_excitation=0.25)
-    with pytest.raises(ValueError, match=r"excited\.weights\.h5: holds stage2_block1_expand_conv"):
-        LightweightCNN(weights=str(path), width=0.25)
-
-
-def test_excited_branches_are_adapted_to_stochastic_depth():
-    keras.utils.set_random_seed(0)
-    model = LightweightCNN(weights=None, width=0.25, squeeze_excitation=0.25)
-    images = pictures()
-    for _ in range(20):
-        model(images, training=True)
-    deep = LightweightCNN.from_config(model.get_config() | {"stochastic_depth": 0.5})
-    deep.set_weights(model.get_weights())
-    expected = np.asarray(model(images)["emotion"])
-    assert np.abs(np.asarray(deep(images)["emotion"]) - expected).max() > 1e-3
-    _adapt_residuals(deep, 0.0)
-    np.testing.assert_allclose(np.asarray(deep(images)["emotion"]), expected, rtol=1e-4, atol=1e-5)
-
-
 def test_mirror_images_are_seen_as_the_weights_were_trained():
     model = LightweightCNN(weights="ferplus_tiny_v4")
     assert model.mirrored is True
@@ -292,8 +192,6 @@ def test_class_names():
         ({"dropout": float("nan")}, r"dropout=nan"),
         ({"stem_convolutions": 0}, r"`stem_convolutions`. Expected an integer of 1 or more"),
         ({"stem_convolutions": True}, r"`stem_convolutions`.*stem_convolutions=True"),
-        ({"output_stride": 16}, r"`output_stride`. Expected one of 8, 4, 2.*output_stride=16"),
-        ({"squeeze_excitation": 1.0}, r"`squeeze_excitation`. Expected a float in \[0, 1\)"),
         ({"width": 0}, r"argument `width`. Expected a number in \[0.1, 8\].*width=0"),
         ({"input_shape": (48, 48)}, r"argument `input_shape`. Expected \(height, width, channels"),
         ({"input_shape": (8, 48, 1)}, r"sides of at least 16"),

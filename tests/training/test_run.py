@@ -183,35 +183,6 @@ def test_start_from_a_run_with_a_shallower_stem(tmp_path):
         compiled(replace(SMALL, width=0.5, start_from=str(tmp_path / "two.keras")), 10)
 
 
-def test_start_from_a_plainer_run(tmp_path):
-    """Of all that a network can have more at once, but what changes answers a little."""
-    source = LightweightCNN(weights=None, width=SMALL.width)
-    source.save(tmp_path / "m.keras")
-    faces = np.random.default_rng(0).uniform(0, 255, (3, 48, 48, 1))
-    more = replace(
-        SMALL,
-        width=0.5,
-        stem_convolutions=2,
-        squeeze_excitation=0.25,
-        start_from=str(tmp_path / "m.keras"),
-    )
-    network = compiled(more, 10)
-    assert network.squeeze_excitation == 0.25
-    for name, answer in source(faces).items():
-        np.testing.assert_allclose(network(faces)[name], answer, rtol=0, atol=1e-5)
-    # At another stride the same weights serve.
-    denser = compiled(replace(SMALL, output_stride=4, start_from=more.start_from), 10)
-    assert denser.output_stride == 4
-    for one, other in zip(source.get_weights(), denser.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    network.save(tmp_path / "more.keras")
-    with pytest.raises(ValueError, match=r"`start_from`.*more\.keras.*squeeze_excitation 0.25 for"):
-        compiled(
-            replace(SMALL, width=0.5, stem_convolutions=2, start_from=str(tmp_path / "more.keras")),
-            10,
-        )
-
-
 def test_a_share_of_the_weights_at_the_start(small_set, tmp_path):
     source = LightweightCNN(weights=None, width=SMALL.width)
     source.save(tmp_path / "m.keras")

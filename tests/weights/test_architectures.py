@@ -1,5 +1,4 @@
 import dataclasses
-import inspect
 import json
 import re
 import sys
@@ -70,7 +69,7 @@ def test_facts_of_weights_are_those_of_what_ships():
         config = {
             key: value
             for key, value in entry.config.items()
-            if key in inspect.signature(COUNTS[model]).parameters
+            if key in ("width", "stem_convolutions", "mirrored")
         }
         assert counted(cost) == COUNTS[model](**config)
     twice, once = (

@@ -122,8 +122,19 @@ def stayed_float(of: list[Operator]) -> dict[str, int]:
 
 
 def unpacked(content: bytes) -> Any:
-    """A file as the schema's own objects, to change and hand to `packed`."""
-    return schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    """A file as the schema's own objects, to change and hand to `packed`.
+
+    Contents of tensors that stand behind the flatbuffer, where the quantizer of weights puts those
+    of large models, are taken into it: what packs it anew would leave them behind.
+    """
+    model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    for buffer in model.buffers:
+        # The schema: 0 and 1 are no place, for a buffer whose contents stand in it.
+        if buffer.offset > 1:
+            inside = content[buffer.offset : buffer.offset + buffer.size]
+            buffer.data = np.frombuffer(inside, np.uint8)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def packed(model: Any) -> bytes:

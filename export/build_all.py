@@ -246,7 +246,7 @@ def _rebuild(out: Path, root: str) -> None:
 
 
 def _as_written_today(content: bytes, name: str) -> bytes:
-    """A file with equal vectors written once: those of before `ferplus_v6` hold them all."""
+    """A file with equal vectors written once: those up to `ferplus_v5` hold them all."""
     graph = flatbuffer.compacted(content)
     if content.startswith(graph):
         return content

@@ -131,6 +131,16 @@ def test_compacted_it_is_the_same_graph(plain: bytes) -> None:
         np.testing.assert_array_equal(values, wanted[name])
 
 
+@pytest.mark.parametrize("quantization", ["int8", "float16", "dynamic_range"])
+def test_exported_files_are_compacted(
+    quantization: str, exported: Callable[[str], tuple[Any, bytes]]
+) -> None:
+    """With the names of what is inside, too; the archive of metadata stands behind."""
+    content = exported(quantization)[1]
+    assert flatbuffer.has_inner_names(content)
+    assert content.startswith(flatbuffer.compacted(content))
+
+
 def test_contents_behind_the_flatbuffer_are_taken_along(plain: bytes) -> None:
     """As the quantizer of weights writes large models."""
     model = flatbuffer.unpacked(plain)

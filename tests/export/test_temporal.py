@@ -255,6 +255,8 @@ def test_without_the_names_of_inner_tensors(small, exported, tmp_path, monkeypat
     assert nameless.size < report.size
     assert (nameless.input, nameless.outputs) == (report.input, report.outputs)
     assert flatbuffer.has_inner_names(named.read_bytes())
+    for file in (named, path):
+        assert file.read_bytes().startswith(flatbuffer.compacted(file.read_bytes()))
     assert not flatbuffer.has_inner_names(path.read_bytes())
     assert nameless.largest_error == report.largest_error
 

@@ -7,7 +7,7 @@
 Prints a row of scores for each model alone and for each set of them, whose probabilities are
 averaged; with --shift, for each model the mean of its answers to the picture and to it shifted by
 so many pixels left, right, up and down; with --weights, for the means of two networks' weights,
-of which the first has shares from 0 to 0.9: what `keras-affect train --start-share` chooses among.
+of which the first has a share of 0 to 0.9: what `keras-affect train --start-share` chooses among.
 A model is what `keras-affect evaluate` takes. Nothing here is chosen or kept: a share or a set
 that is picked by these scores is picked on these very pictures.
 """
@@ -110,10 +110,7 @@ def of_weights(start: str, end: str, images: np.ndarray) -> Iterator[Answered]:
         last.set_weights(
             [share * one + (1 - share) * other for one, other in zip(*weights, strict=True)]
         )
-        yield (
-            f"{share:.1f} {start} + {1 - share:.1f} {end}",
-            _probabilities(open_model(last), images),
-        )
+        yield f"{share:.1f} of {start}", _probabilities(open_model(last), images)
 
 
 def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:

@@ -27,9 +27,10 @@ from keras_affect._files import check_destination, written_whole
 from keras_affect.evaluation.calibration import BINS
 from keras_affect.evaluation.calibration import reliability as binned
 from keras_affect.evaluation.checks import check_pair, check_rows
+from keras_affect.evaluation.occlusion import occlusion
 from keras_affect.evaluation.selective import answered as answered_curve
 
-__all__ = ["answered", "circumplex", "confusion", "curves", "reliability"]
+__all__ = ["answered", "circumplex", "confusion", "curves", "reliability", "saliency"]
 
 _TRAIN, _VALID = "#0072B2", "#D55E00"
 _GRID = {"color": "#dddddd", "linewidth": 0.8}
@@ -389,4 +390,60 @@ def answered(
     axes.set_title(
         f"accuracy {accuracy[-1]:.2%} if all are answered", loc="left", fontweight="bold"
     )
+    _save(figure, path, overwrite)
+
+
+# === One picture
+
+
+def saliency(
+    model: Any,
+    picture: Any,
+    path: str | Path,
+    class_name: str | None = None,
+    *,
+    side: int = 12,
+    stride: int = 4,
+    overwrite: bool = False,
+) -> None:
+    """Which part of a picture a model's answer comes from, by covering it square by square.
+
+    Left the picture as the model sees it, right what covering each part takes from the answer.
+    It shows what the model makes use of, and nothing of what a person feels.
+
+    Args:
+        model: As `evaluation.occlusion` takes it: a Keras model, a ``.tflite``, a name that ships.
+        picture: A face, as `AffectInterpreter.predict` takes it.
+        path: The PNG to write.
+        class_name: The class to look at. None: the model's answer.
+        side: Of the square, in pixels of the model's input.
+        stride: From square to square; divides `side`.
+        overwrite: Whether a file that stands there may be replaced.
+
+    Raises:
+        FileNotFoundError: If a path leads nowhere.
+        FileExistsError: If `path` is there and `overwrite` is False.
+        PictureError: If the picture can't be read.
+        ValueError: As `evaluation.occlusion`.
+
+    Example:
+        >>> keras_affect.visualize.saliency("ferplus", "face.jpg", "saliency.png")
+    """
+    check_destination(path, overwrite)
+    found = occlusion(model, picture, class_name, side=side, stride=stride)
+    figure = _figure(8.4, 4.4)
+    left, right = figure.subplots(1, 2)
+    # One channel is drawn as gray, by its numbers; three are colours.
+    image = found.pixels[..., 0] if found.pixels.shape[2] == 1 else found.pixels
+    for axes in (left, right):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axes.set_axis_off()
+    # The colours end where covering changes most, in either direction; a model that looks at
+    # nothing has no such place.
+    largest = float(np.abs(found.drop).max()) or 1.0
+    colored = right.imshow(found.drop, cmap="PuOr_r", vmin=-largest, vmax=largest, alpha=0.7)
+    bar = figure.colorbar(colored, ax=right, shrink=0.8)
+    bar.set_label("probability lost where covered")
+    left.set_title(f"{found.class_name}, {found.probability:.0%}", loc="left", fontweight="bold")
+    right.set_title("what it comes from", loc="left", fontweight="bold")
     _save(figure, path, overwrite)

@@ -5,6 +5,7 @@ from PIL import Image, ImageColor
 pytest.importorskip("matplotlib")
 
 from keras_affect import emotions, visualize
+from tests.evaluation.test_occlusion import face, one_eyed
 
 TRAIN, VALID = visualize._TRAIN, visualize._VALID
 LOG = """epoch,learning_rate,emotion_accuracy,loss,emotion_loss,val_emotion_accuracy,val_loss
@@ -227,3 +228,32 @@ def test_bad_probabilities_leave_no_file(answers, tmp_path):
         with pytest.raises(ValueError, match="argument `probabilities`"):
             draw(np.full((60, 8), np.nan), votes, tmp_path / "picture.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_saliency_colours_where_the_answer_comes_from(tmp_path):
+    model = one_eyed(slice(4, 8), slice(8, 12))
+    path = tmp_path / "saliency.png"
+    visualize.saliency(model, face(), path, side=4, stride=2)
+    drawn = pixels(path).astype(int)
+    right = drawn[:, drawn.shape[1] // 2 :]
+    # Orange where covering takes probability away; the picture itself is gray.
+    orange = right[..., 0] - right[..., 2] > 90
+    assert orange.sum() > 200
+    assert not (
+        drawn[:, : drawn.shape[1] // 2].max(axis=-1) - drawn[:, : drawn.shape[1] // 2].min(axis=-1)
+        > 20
+    ).any()
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError):
+        visualize.saliency(model, face(), path)
+    visualize.saliency(model, face(), path, side=4, stride=2, overwrite=True)
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match="`class_name`"):
+        visualize.saliency(model, face(), tmp_path / "other.png", "glad")
+    assert not (tmp_path / "other.png").exists()
+
+
+def test_saliency_of_a_model_that_looks_at_nothing(tmp_path):
+    model = one_eyed(slice(4, 8), slice(8, 12))
+    visualize.saliency(model, np.full((24, 16), 90, np.uint8), tmp_path / "none.png")
+    assert pixels(tmp_path / "none.png").size

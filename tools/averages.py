@@ -8,8 +8,9 @@ Prints a row of scores for each model alone and for each set of them, whose prob
 averaged; with --shift, for each model the mean of its answers to the picture and to it shifted by
 so many pixels left, right, up and down; with --weights, for the means of two networks' weights,
 of which the first has a share of 0 to 0.9: what `keras-affect train --start-share` chooses among.
-A model is what `keras-affect evaluate` takes. Nothing here is chosen or kept: a share or a set
-that is picked by these scores is picked on these very pictures.
+A model is what `keras-affect evaluate` takes; with --weights the first is what `keras-affect train
+--start-from` takes, smaller ones too, and the second a Keras model of this package. Nothing here is
+chosen or kept: a share or a set that is picked by these scores is picked on these very pictures.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -30,7 +32,9 @@ from keras_affect import models
 from keras_affect.datasets import ferplus
 from keras_affect.datasets.pictures import SIDE
 from keras_affect.evaluation import scores
-from keras_affect.evaluation.scored_model import open_model
+from keras_affect.evaluation.scored_model import ScoredModel, open_model
+from keras_affect.models.affect_model import AffectModel
+from keras_affect.training.network import take_weights
 
 SHARES = tuple(tenth / 10 for tenth in range(10))
 
@@ -51,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.shift is not None and not 1 <= options.shift < SIDE:
         parser.error(f"--shift: expected 1 to {SIDE - 1} pixels, got {options.shift}")
+    if len(set(options.models)) < len(options.models):
+        parser.error("expected each model once")
     if options.weights and len(options.models) != 2:
         parser.error(f"--weights: expected two models, got {len(options.models)}")
 
@@ -102,10 +108,12 @@ def of_shifts(names: Sequence[str], images: np.ndarray, pixels: int) -> Iterator
 
 def of_weights(start: str, end: str, images: np.ndarray) -> Iterator[Answered]:
     """Networks between two, by the share of the first."""
-    first, last = models.load(start), models.load(end)
+    last = models.load(end)
+    if not isinstance(last, AffectModel):
+        raise ValueError(f"{end}: expected a model of keras_affect.models")
+    first = type(last).from_config(last.get_config())
+    take_weights(first, start)
     weights = [first.get_weights(), last.get_weights()]
-    if [w.shape for w in weights[0]] != [w.shape for w in weights[1]]:
-        raise SystemExit(f"--weights: expected networks of one architecture: {start}, {end}")
     for share in SHARES:
         last.set_weights(
             [share * one + (1 - share) * other for one, other in zip(*weights, strict=True)]
@@ -122,8 +130,8 @@ def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
     return padded[:, top : top + height, left : left + width]
 
 
-def _probabilities(model: object, images: np.ndarray) -> np.ndarray:
-    return model.run(images).probabilities  # type: ignore[attr-defined, no-any-return]
+def _probabilities(model: ScoredModel, images: np.ndarray) -> np.ndarray:
+    return model.run(images).probabilities
 
 
 def _figures(scored: dict) -> Iterator[str]:
@@ -136,4 +144,8 @@ def _figures(scored: dict) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        print(f"averages.py: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

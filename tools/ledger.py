@@ -89,6 +89,9 @@ def row_of(run: Path) -> Row:
     """What a finished run's folder says of it."""
     recipe_file = run / "recipe.json"
     recipe = Recipe.load(recipe_file)
+    for source in filter(None, (recipe.start_from, *recipe.teachers)):
+        if "+" in source or ", " in source:
+            raise ValueError(f"{recipe_file}: {source!r}: a row holds no name with '+' or ', '")
     try:
         scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -169,7 +172,7 @@ def other_seeds(run: str, rows: Sequence[Mapping[str, str]]) -> str:
         else ""
     )
     return (
-        f"Its recipe scored {', '.join(each[:-1])} and {each[-1]}, in float32: "
+        f"The recipe scored {', '.join(each[:-1])} and {each[-1]}, in float32 and as trained: "
         f"{statistics.mean(scores):.2%} in the mean, with a standard deviation of "
         f"{100 * statistics.stdev(scores):.2f} points.{lucky}"
     )

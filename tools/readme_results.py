@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import inspect
 import json
 import os
 import re
@@ -32,7 +33,8 @@ import matplotlib
 import model_cards
 
 from keras_affect._files import written_whole
-from keras_affect.training import Recipe
+from keras_affect.cli.train import train
+from keras_affect.training import Recipe, shipped_recipes
 from keras_affect.weights import catalog
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -181,7 +183,7 @@ def _quantizations() -> list[str]:
         lines.append([f"`{name}`", f"{report['size']:,}", *times, *scores])
     return [
         "### Quantizations",
-        f"`{entry.name}` of {entry.model} by each of `export.to_litert`, on the same "
+        f"`{entry.name}` of {entry.model} by each quantization of `export.to_litert`, on the same "
         f"{exact['images']:,} images: `python export/report_all.py --data PATH/TO/FERPLUS`. "
         "These files keep the names of tensors inside, which the newest that ship leave out. "
         "[export/reports](export/reports) has operators too, and what int8 costs each layer. "
@@ -199,7 +201,8 @@ def _compared(scores: dict[str, Any]) -> list[str]:
 
 def _transcript(run: Path, data: Path) -> list[str]:
     runs = model_cards.runs_behind(run)
-    words = ["first", "second", "third", "fourth", "fifth", "sixth"]
+    # None that stands elsewhere in the README, where other runs have it.
+    words = ["one", "two", "three", "four", "five", "six"]
     names = {made["run"]: f"runs/{word}" for made, word in zip(runs, words, strict=False)}
     trained = [_training(run.parent / folder, names) for folder in names]
     before = model_cards.hours_behind(runs, model_cards.trainings())
@@ -252,18 +255,13 @@ def _training(run: Path, names: dict[str, str]) -> str:
         names: What runs are called in the README, by their folders' names.
     """
     recipe = Recipe.load(run / "recipe.json")
-    given = {
-        field.name: getattr(recipe, field.name)
-        for field in dataclasses.fields(Recipe)
-        if getattr(recipe, field.name) != field.default and field.name not in _RUNS
-    }
-    given["epochs"] = recipe.epochs
-    behind = [("start-from", recipe.start_from)] if recipe.start_from else []
-    behind += [("teacher", teacher) for teacher in recipe.teachers]
-    options = "".join(
-        f" --{option} {names.get(Path(source).name, source)}" for option, source in behind
-    )
-    options += "".join(f" {_option(name, value)}" for name, value in given.items())
+    shipped = ledger.described(recipe)
+    if shipped in shipped_recipes():
+        options = f" --recipe {shipped}"
+        if recipe.seed != Recipe.load(shipped).seed:
+            options += f" --seed {recipe.seed}"
+    else:
+        options = _in_full(recipe, names)
     rows = _rows(run)
     lines = [
         f"epoch {row['epoch']}/{len(rows)}  loss {float(row['loss']):.4f}  "
@@ -275,7 +273,25 @@ def _training(run: Path, names: dict[str, str]) -> str:
     return "\n".join([command, *lines[:2], "...", *lines[-3:]])
 
 
+def _in_full(recipe: Recipe, names: dict[str, str]) -> str:
+    """The options that a recipe is without one that ships."""
+    given = {
+        field.name: getattr(recipe, field.name)
+        for field in dataclasses.fields(Recipe)
+        if getattr(recipe, field.name) != field.default and field.name not in _RUNS
+    }
+    given["epochs"] = recipe.epochs
+    behind = [("start-from", recipe.start_from)] if recipe.start_from else []
+    behind += [("teacher", teacher) for teacher in recipe.teachers]
+    options = "".join(
+        f" --{option} {names.get(Path(source).name, source)}" for option, source in behind
+    )
+    return options + "".join(f" {_option(name, value)}" for name, value in given.items())
+
+
 def _option(name: str, value: object) -> str:
+    if name not in inspect.signature(train).parameters:
+        raise ValueError(f"{name}={value!r}: keras-affect train has no option for it")
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"

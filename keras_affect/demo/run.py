@@ -180,14 +180,15 @@ def _train(
         "valence_arousal": faces.valence_arousal,
     }
     started = time.perf_counter()
-    model.fit(
-        faces.train,
-        epochs=epochs,
-        validation_data=(faces.images.astype(np.float32), targets),
-        callbacks=[ProgressBar(epochs, steps, console=console), EpochLog(folder / "log.csv")],
-        shuffle=False,  # the data set gives each epoch its own order
-        verbose=0,
-    )
+    with ProgressBar(epochs, steps, console=console) as bar:
+        model.fit(
+            faces.train,
+            epochs=epochs,
+            validation_data=(faces.images.astype(np.float32), targets),
+            callbacks=[bar, EpochLog(folder / "log.csv")],
+            shuffle=False,  # the data set gives each epoch its own order
+            verbose=0,
+        )
     model.save(folder / _MODEL)
     return model, {
         "model": type(model).__name__,

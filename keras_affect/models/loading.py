@@ -40,19 +40,34 @@ def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) 
     Args:
         model: A model of `keras_affect.models`.
         weights: A name in the catalog, or a path ending in ``.h5``.
-        skip_mismatch: Whether a file may lack variables of the model, or hold them in another
-            shape; those stay as they are.
+        skip_mismatch: Whether a file may lack variables of the model, hold them in another shape,
+            or a head of other classes; those stay as they are.
 
     Raises:
         ValueError: If the name does not ship (the message lists what does), or the file is
-            damaged or does not fit.
+            damaged, does not fit or is of other classes.
         FileNotFoundError: If the path leads nowhere.
     """
-    from keras_affect.weights.storage import load_weights
+    from keras_affect.weights.storage import class_names_in, load_weights
 
     architecture = type(model).__name__
     if str(weights).endswith(".h5"):
-        load_weights(model, Path(weights), skip_mismatch=skip_mismatch, complete=_NEVER_LEFT_OUT)
+        path = Path(weights)
+        # Not by the shape alone: a head of as many other classes would answer with their names.
+        trained_for = class_names_in(path) or tuple(model.class_names)
+        is_other_head = model.include_top and trained_for != tuple(model.class_names)
+        if is_other_head and not skip_mismatch:
+            raise ValueError(
+                f"{path}: of the classes {', '.join(trained_for)}; {model.name} has emotion for "
+                f"{', '.join(model.class_names)}. skip_mismatch=True leaves its head random"
+            )
+        load_weights(
+            model,
+            path,
+            skip_mismatch=skip_mismatch,
+            leave=["emotion"] if is_other_head else [],
+            complete=_NEVER_LEFT_OUT,
+        )
         return
     entry = catalog.find(architecture, str(weights), "keras")
     path = entry.verified_path()

@@ -266,7 +266,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _gray_or_rgb(image: Image.Image, name: str) -> Image.Image:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+    # Of PNG and PGM Pillow holds 16 bits in 32, a PGM's scaled to the whole range.
+    is_held_in_32 = image.mode == "I" and image.format in ("PNG", "PPM")
+    if image.mode.startswith("I;16") or is_held_in_32:
         # The upper eight bits, which is also what Pillow keeps of 16-bit colour.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):

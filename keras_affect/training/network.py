@@ -16,7 +16,7 @@ from keras_affect.training.recipe import Recipe
 from keras_affect.training.schedules import OneCycle
 from keras_affect.training.widening import widen
 
-__all__ = ["compiled", "in_dtype", "student_of", "teacher_of"]
+__all__ = ["compiled", "in_dtype", "student_of", "take_weights", "teacher_of"]
 
 
 def compiled(recipe: Recipe, steps: int) -> Any:
@@ -47,7 +47,7 @@ def compiled(recipe: Recipe, steps: int) -> Any:
         **own,
     )
     if recipe.start_from:
-        _take_weights(student, recipe.start_from)
+        take_weights(student, recipe.start_from)
     trained = student
     distills = bool(recipe.teachers) and recipe.teachers_see == "batches"
     if distills:
@@ -116,10 +116,23 @@ def _objective(recipe: Recipe, share: float) -> dict[str, Any]:
     }
 
 
-def _take_weights(model: Any, source: str) -> None:
-    """Start from a model of the same architecture, or a smaller one whose answers are kept."""
+def take_weights(model: Any, source: str) -> None:
+    """Start from a model of the same architecture, or a smaller one whose answers are kept.
+
+    Args:
+        model: A model of `keras_affect.models`; its weights are changed in place.
+        source: What `models.load` takes.
+
+    Raises:
+        FileNotFoundError, ValueError: If the source is not there, is of another architecture or
+            other classes, or larger; nothing is changed then.
+    """
     trained = models.load(source)
     try:
+        class_names = tuple(getattr(trained, "class_names", None) or model.class_names)
+        if class_names != tuple(model.class_names):
+            # The shapes may be equal all the same.
+            raise ValueError(f"Received: one of the classes {', '.join(class_names)}")
         if isinstance(trained, AffectModel) and trained.mirrored != model.mirrored:
             # The same weights serve with mirror images and without.
             trained = _remade(trained, mirrored=model.mirrored)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -199,23 +201,23 @@ def fine_tune_on_folder(
     )
     console.print(f"{len(train)} pictures to train on ({counts})", highlight=False, markup=False)
     weights = len(train) / (len(pictures.class_names) * np.bincount(train.labels))
-    # Not before all this: a run that can't begin leaves no folder behind.
-    out.mkdir(parents=True)
-    result = fine_tune(
-        model,
-        batches,
-        (valid.images.astype(np.float32), {"emotion": valid.one_hot}),
-        head_epochs=head_epochs,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        class_weights=weights.tolist(),
-        label_smoothing=label_smoothing,
-        callbacks=[
-            ProgressBar(head_epochs + epochs, -(-len(train) // batch_size), 0, console),
-            EpochLog(out / "log.csv"),
-        ],
-        verbose=0,
-    )
+    steps = -(-len(train) // batch_size)
+    with (
+        _folder_unless_empty(out),
+        ProgressBar(head_epochs + epochs, steps, 0, console) as bar,
+    ):
+        result = fine_tune(
+            model,
+            batches,
+            (valid.images.astype(np.float32), {"emotion": valid.one_hot}),
+            head_epochs=head_epochs,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            class_weights=weights.tolist(),
+            label_smoothing=label_smoothing,
+            callbacks=[bar, EpochLog(out / "log.csv")],
+            verbose=0,
+        )
     with written_whole(out / "model.keras") as beside:
         model.save(beside)
     with written_whole(out / "fine_tuning.json") as beside:
@@ -227,6 +229,21 @@ def fine_tune_on_folder(
         }
         beside.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+@contextlib.contextmanager
+def _folder_unless_empty(folder: Path) -> Iterator[None]:
+    """Make a folder, and take it away again if the block raises before anything stands in it.
+
+    It would refuse the next run, with the argument mended.
+    """
+    folder.mkdir(parents=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def _in_order_of(trained: Any, pictures: OwnPictures) -> OwnPictures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 from rich.console import Console
@@ -65,6 +65,9 @@ class EpochLog(keras.callbacks.Callback):
 class ProgressBar(keras.callbacks.Callback):
     """A bar over the steps of all epochs, and a line an epoch with its scores.
 
+    A context manager around `fit`: Keras tells callbacks nothing of a training that is broken off,
+    and a bar that is not taken away hides the terminal's cursor.
+
     Args:
         epochs: Epochs of the whole training.
         steps: Steps an epoch.
@@ -118,4 +121,10 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Take the bar away."""
+        self._bar.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *broken_off_by: object) -> None:
         self._bar.stop()

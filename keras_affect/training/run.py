@@ -59,9 +59,9 @@ def train(
 
     Raises:
         FileExistsError: If `out` holds a run and `resume` is False.
-        FileNotFoundError: If data, a teacher, or with `resume` the checkpoint, are not there.
+        FileNotFoundError: If data, a teacher, or with `resume` the run, are not there.
         ValueError: If a row or picture is at fault, a teacher does not fit, or `out` was trained
-            by another recipe or other teachers.
+            by another recipe or other teachers, from another start or on other pictures.
         ImportError: If `tensorboard` is asked for and not installed.
     """
     console = console or Console()
@@ -102,6 +102,7 @@ def train(
     model = compiled(recipe, steps)
     student = student_of(model)
     start = student.get_weights() if recipe.start_share else []
+    started_from = run_record.digest(student) if recipe.start_from else None
     is_taught = student is not model
     teacher = model.teacher if is_taught else None
     if recipe.teachers and not is_taught:
@@ -111,12 +112,17 @@ def train(
     # Not before all this: a run that can't begin leaves no folder behind.
     out.mkdir(parents=True, exist_ok=True)
     recipe.save(out / "recipe.json")
-    done = restore(model, out / "checkpoint.npz") if resume else 0
+    done = 0
+    if resume and (out / "checkpoint.npz").is_file():
+        done = restore(model, out / "checkpoint.npz")
+    elif resume:
+        console.print(f"{out}: no epoch was done; from the start", highlight=False, markup=False)
     run_record.begin(
         out,
         images=len(kept.data),
         epochs_done=done,
         teachers=None if teacher is None else run_record.digest(teacher),
+        start=started_from,
     )
     settings: dict[str, Any] = {"mixup": recipe.mixup}
     if recipe.degradation_probability is not None:
@@ -134,9 +140,10 @@ def train(
         initial_epoch=done,
         repeat=True,
     )
+    bar = ProgressBar(recipe.epochs, steps, done, console)
     callbacks: list[Any] = [
         *([Validation(student, valid)] if is_taught else []),
-        ProgressBar(recipe.epochs, steps, done, console),
+        bar,
         EpochLog(out / "log.csv", done),
         # After the log: a checkpoint vouches for the rows before it.
         Checkpoint(out / "checkpoint.npz"),
@@ -144,16 +151,17 @@ def train(
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(log_dir=out / "tensorboard"))
     if done < recipe.epochs:
-        model.fit(
-            batches,
-            steps_per_epoch=steps,
-            initial_epoch=done,
-            epochs=recipe.epochs,
-            validation_data=None if is_taught else valid,
-            shuffle=False,  # the epochs come in their own order
-            callbacks=callbacks,
-            verbose=0,
-        )
+        with bar:
+            model.fit(
+                batches,
+                steps_per_epoch=steps,
+                initial_epoch=done,
+                epochs=recipe.epochs,
+                validation_data=None if is_taught else valid,
+                shuffle=False,  # the epochs come in their own order
+                callbacks=callbacks,
+                verbose=0,
+            )
     if start:
         # The checkpoint stays what was trained: resumed, the run ends here again.
         student.set_weights(_mean(start, student.get_weights(), recipe.start_share))

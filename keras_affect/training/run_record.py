@@ -20,7 +20,14 @@ __all__ = ["begin", "digest", "end", "hours_of", "read"]
 FILE = "run.json"
 
 
-def begin(out: Path, *, images: int, epochs_done: int, teachers: str | None) -> None:
+def begin(
+    out: Path,
+    *,
+    images: int,
+    epochs_done: int,
+    teachers: str | None,
+    start: str | None = None,
+) -> None:
     """Write that a process trains the run from now on, beside what earlier ones wrote.
 
     Args:
@@ -28,16 +35,28 @@ def begin(out: Path, *, images: int, epochs_done: int, teachers: str | None) -> 
         images: How many pictures an epoch has.
         epochs_done: How many epochs were done before.
         teachers: `digest` of the teachers; None without any.
+        start: `digest` of the weights that the run starts from; None if they are random.
 
     Raises:
-        ValueError: If earlier processes had other teachers, or the file is damaged.
+        ValueError: If earlier processes had other teachers, another start or another number of
+            pictures, or the file is damaged.
     """
     path = out / FILE
     record = read(out) if epochs_done else None
     if record is None:
-        record = {"images": images, "teachers": teachers, "hours": None, "sessions": []}
+        record = {
+            "images": images, "teachers": teachers, "start": start, "hours": None, "sessions": [],
+        }  # fmt: skip
     if record["teachers"] != teachers:
         raise ValueError(f"{path}: the teachers' weights are not those that the run began with")
+    # A run of a version that did not write it has none.
+    if record.get("start", start) != start:
+        raise ValueError(f"{path}: the weights to start from are not those that the run began with")
+    if record["images"] != images:
+        raise ValueError(
+            f"{path}: the run began with {record['images']} pictures an epoch; of this data it "
+            f"would have {images}"
+        )
     session = {"started": _now(), "epochs_done": epochs_done, **_code()}
     _write(path, record | {"sessions": [*record["sessions"], session]})
 
@@ -51,7 +70,7 @@ def end(out: Path) -> None:
 
 
 def read(out: Path) -> dict[str, Any] | None:
-    """A run's record: "images" an epoch, "teachers", "hours" of all its epochs, "sessions".
+    """A run's record: "images" an epoch, "teachers", "start", "hours" of all epochs, "sessions".
 
     A session is a process: when it "started", after how many "epochs_done", and its code:
     "version", "commit" and whether the package was "changed" since, None where git knows nothing.

@@ -1,8 +1,9 @@
 """A model's weights in half precision: the format of the ``.weights.h5`` files that ship.
 
-A plain HDF5 file: one dataset for each variable, named ``layer/variable``, and three attributes
-of the root: ``format`` (1), ``package``, and ``digest``, a SHA-256 over all names, types, shapes
-and numbers. Equal weights give equal files.
+A plain HDF5 file: one dataset for each variable, named ``layer/variable``, and attributes of the
+root: ``format`` (1), ``package``, ``classes`` where the model names them (a JSON list, which the
+files up to `ferplus_v5` lack), and ``digest``, a SHA-256 over all names, types, shapes and numbers,
+and the classes. Equal weights of equal classes give equal files.
 
 Half the size of float32 costs a rounding of each number by at most 1 in 2048, or by 3e-8 where
 that is more. The statistics of batch normalisation stay float32: a variance may be smaller than
@@ -14,6 +15,7 @@ the order in which a process made its layers.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,9 @@ import numpy.typing as npt
 from keras_affect import __version__
 from keras_affect._files import written_whole
 
-__all__ = ["FORMAT", "load_weights", "save_weights_float16", "variables_by_key"]
+__all__ = [
+    "FORMAT", "class_names_in", "load_weights", "save_weights_float16", "variables_by_key",
+]  # fmt: skip
 
 #: The version of the file's layout.
 FORMAT = 1
@@ -110,7 +114,11 @@ def save_weights_float16(model: Any, path: str | Path, overwrite: bool = False) 
         # Strings of fixed length: others lie in a heap, where HDF5 takes damage for 17 seconds
         # of reading.
         file.attrs["package"] = np.bytes_(f"keras_affect {__version__}".encode())
-        file.attrs["digest"] = np.bytes_(_digest(arrays))
+        names = getattr(model, "class_names", None)
+        classes = json.dumps(list(names)).encode() if names else b""
+        if classes:
+            file.attrs["classes"] = np.bytes_(classes)
+        file.attrs["digest"] = np.bytes_(_digest(arrays, classes))
         for key, array in sorted(arrays.items()):
             file.create_dataset(key, data=array)
 
@@ -145,7 +153,7 @@ def load_weights(
             that the model lacks; names file and weight.
     """
     path = Path(path)
-    arrays = _read(path)
+    arrays, _ = _read(path)
     chosen: list[tuple[Any, npt.NDArray[Any]]] = []
     skipped: list[str] = []
     variables = variables_by_key(model)
@@ -171,7 +179,19 @@ def load_weights(
     return skipped
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+def class_names_in(path: str | Path) -> tuple[str, ...] | None:
+    """The classes of a file of `save_weights_float16`, in the order of the model's output.
+
+    Returns:
+        None where the file does not name them.
+
+    Raises:
+        FileNotFoundError, ValueError: As `load_weights`, of a file that can't be read.
+    """
+    return _read(Path(path))[1]
+
+
+def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], tuple[str, ...] | None]:
     import h5py
 
     if not path.is_file():
@@ -187,7 +207,9 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
             attributes = dict(file.attrs)
             if "format" in attributes:
                 file.visititems(collect)
-        found = _digest(arrays)
+        classes = bytes(attributes.get("classes", b""))
+        names = tuple(json.loads(classes)) if classes else None
+        found = _digest(arrays, classes)
     except Exception as error:  # damage shows as whatever HDF5 or h5py trips over
         raise ValueError(f"{path}: damaged, or not an HDF5 file ({error})") from error
     if attributes.get("format") != FORMAT:
@@ -197,11 +219,11 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         )
     if attributes.get("digest") != found:
         raise ValueError(f"{path}: damaged; what it holds differs from its digest")
-    return arrays
+    return arrays, names
 
 
-def _digest(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    digest = hashlib.sha256()
+def _digest(arrays: Mapping[str, npt.NDArray[Any]], classes: bytes) -> bytes:
+    digest = hashlib.sha256(classes)
     for key, array in sorted(arrays.items()):
         # Little-endian, so that the digest is the same on every machine.
         stored = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))

@@ -119,6 +119,26 @@ def test_path_with_other_classes_needs_leave(shipped):
     LightweightCNN(weights=path, classes=3, skip_mismatch=True)
 
 
+def test_path_with_as_many_other_classes(tmp_path):
+    path = str(tmp_path / "two.weights.h5")
+    two = {"width": 0.125, "classes": ["calm", "tense"]}
+    source = LightweightCNN(weights=None, **two)
+    source.get_layer("emotion").bias.assign([1.0, 2.0])
+    save_weights_float16(source, path)
+    np.testing.assert_array_equal(bias_of(LightweightCNN(weights=path, **two)), [1, 2])
+    turned = two | {"classes": ["tense", "calm"]}
+    with pytest.raises(
+        ValueError, match=r"two\.weights\.h5: of the classes calm, tense; .*tense, c"
+    ):
+        LightweightCNN(weights=path, **turned)
+    # The head stays as it was made, and all before it is taken.
+    other = LightweightCNN(weights=path, skip_mismatch=True, **turned)
+    np.testing.assert_array_equal(bias_of(other), [0, 0])
+    kernels = [model.get_layer("stem_conv").kernel for model in (source, other)]
+    np.testing.assert_allclose(np.asarray(kernels[0]), np.asarray(kernels[1]), rtol=1e-3, atol=1e-7)
+    LightweightCNN(weights=path, width=0.125, include_top=False)
+
+
 def test_load_takes_files_folders_and_names(shipped, tmp_path):
     model = LightweightCNN(weights="tiny")
     run = tmp_path / "run"

@@ -132,10 +132,14 @@ def test_transparent_parts_lie_on_white():
 
 def test_16_bits_keep_the_upper_eight():
     values = np.array([[0, 255, 256, 0x80FF, 0xFFFF]], np.uint16)
-    for kind in ("PNG", "TIFF"):
+    for kind in ("PNG", "TIFF", "PPM"):
         assert _pixels(_bytes(Image.fromarray(values), kind)).tolist() == [[0, 0, 1, 128, 255]]
     big_endian = Image.frombytes("I;16B", (5, 1), values.astype(">u2").tobytes())
     assert _pixels(big_endian).tolist() == [[0, 0, 1, 128, 255]]
+    dark = _bytes(Image.fromarray(values[:, :2]), "PPM")  # nothing in it is beyond 8 bits
+    assert _pixels(dark).tolist() == [[0, 0]]
+    ten_bits = b"P5\n3 1\n1023\n" + np.array([0, 512, 1023], ">u2").tobytes()
+    assert _pixels(ten_bits).tolist() == [[0, 128, 255]]
 
 
 def test_16_bit_colour():

@@ -113,6 +113,7 @@ def test_it_prints_what_evaluate_says(root, files, capsys):
     [
         (["a", "--shift", "0"], "--shift: expected 1 to 47 pixels, got 0"),
         (["a", "b", "c", "--weights"], "--weights: expected two models, got 3"),
+        (["a", "b", "a"], "expected each model once"),
         (["a", "--shift", "1", "--weights"], "not allowed with"),
     ],
 )
@@ -122,8 +123,20 @@ def test_arguments_at_fault(arguments, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_start_with_a_shallower_stem(files, valid, tmp_path):
+    end = tmp_path / "deeper.keras"
+    models.LightweightCNN(weights=None, width=0.125, stem_convolutions=2).save(end)
+    found = list(averages.of_weights(files[0], str(end), valid.images))
+    np.testing.assert_allclose(found[0][1], answers(end, valid.images), atol=1e-5)
+    assert np.abs(found[9][1] - found[0][1]).max() > 1e-3
+
+
 def test_weights_of_networks_that_do_not_fit(files, valid, tmp_path):
     wider = tmp_path / "wider.keras"
     models.LightweightCNN(weights=None, width=0.25).save(wider)
-    with pytest.raises(SystemExit, match="one architecture"):
-        next(averages.of_weights(files[0], str(wider), valid.images))
+    with pytest.raises(ValueError, match=r"`start_from`.*wider\.keras"):
+        next(averages.of_weights(str(wider), files[0], valid.images))
+    other = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()])
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match=r"other\.keras: expected a model of keras_affect"):
+        next(averages.of_weights(files[0], str(tmp_path / "other.keras"), valid.images))

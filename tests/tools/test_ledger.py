@@ -73,6 +73,14 @@ def test_a_run_that_recorded_itself(tmp_path):
     assert (row["without_duplicates"], row["corrupted_mean"]) == ("", "0.8000")
 
 
+@pytest.mark.parametrize("named", [{"start_from": "runs/a, b"}, {"teachers": ("runs/v3+v2",)}])
+def test_names_that_a_row_cannot_hold(tmp_path, named):
+    run = a_run(tmp_path / "run", replace(LITE, **named))
+    with pytest.raises(ValueError, match=r"recipe\.json: 'runs/.*': a row holds no name with"):
+        ledger.main([str(run), "--ledger", str(tmp_path / "ledger.csv")])
+    assert not (tmp_path / "ledger.csv").exists()
+
+
 def test_never_twice_but_anew_where_scored_anew(tmp_path, capsys):
     runs = [a_run(tmp_path / name) for name in ("two", "one")]
     first = add(tmp_path / "ledger.csv", *runs)
@@ -162,12 +170,13 @@ def test_what_other_seeds_scored():
         row("d", "tiny: epochs=9", 1, 0.9), row("e", "tiny: epochs=9", 3, 0.8),
     ]  # fmt: skip
     assert ledger.other_seeds("a", rows) == (
-        "Its recipe scored 84.00% with seed 2, 86.00% with seed 9 (which ships) and 85.00% with "
-        "seed 10, in float32: 85.00% in the mean, with a standard deviation of 1.00 points. "
+        "The recipe scored 84.00% with seed 2, 86.00% with seed 9 (which ships) and 85.00% with "
+        "seed 10, in float32 and as trained: 85.00% in the mean, with a standard deviation of "
+        "1.00 points. "
         "What ships is the luckiest of them: on other pictures, expect the mean."
     )
     assert "luckiest" not in ledger.other_seeds("b", rows)
     assert ledger.other_seeds("e", rows).startswith(
-        "Its recipe scored 90.00% with seed 1 and 80.00% with seed 3 (which ships), in float32: "
+        "The recipe scored 90.00% with seed 1 and 80.00% with seed 3 (which ships), in float32 "
     )
     assert ledger.other_seeds("a", rows[1:2]) == ledger.other_seeds("not there", rows) == ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 import typer
 
 from keras_affect.cli import app
-from keras_affect.training import Recipe
+from keras_affect.training import Recipe, shipped_recipes
 from tests.tools.loading import script
 
 results = script("readme_results")
@@ -50,6 +51,23 @@ def test_a_command_names_the_runs_before_it_as_the_readme_does(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("seed", "said"), [(15, ""), (16, " --seed 16")])
+def test_a_command_with_a_recipe_that_ships(tmp_path, seed, said):
+    recipe = replace(Recipe.load("ferplus_distilled"), seed=seed)
+    folder = a_run(tmp_path / "lite", recipe, epochs=9)
+    command = results._training(folder, {"lite": "runs/one"}).splitlines()[0]
+    assert command == (
+        "$ keras-affect train --data PATH/TO/FERPLUS --out runs/one --recipe ferplus_distilled"
+        + said
+    )
+
+
+def test_a_choice_that_no_option_makes_is_not_shown(tmp_path):
+    folder = a_run(tmp_path / "lite", Recipe(momentum=0.8, epochs=9), epochs=9)
+    with pytest.raises(ValueError, match=r"momentum=0\.8: keras-affect train has no option"):
+        results._training(folder, {"lite": "runs/one"})
+
+
 def test_the_readme_shows_commands_that_the_program_takes():
     program = typer.main.get_command(app)
     readme = (results.REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -57,7 +75,7 @@ def test_the_readme_shows_commands_that_the_program_takes():
     assert shown
     for line in shown:
         command = program.get_command(None, "train")
-        assert command.make_context("train", line.split()).params["epochs"] > 0
+        assert command.make_context("train", line.split()).params["recipe"] in shipped_recipes()
 
 
 def test_without_a_run_what_its_commands_printed_stays(tmp_path, monkeypatch, capsys):

@@ -52,6 +52,13 @@ def test_pictures_are_read_as_a_device_reads_them(tmp_path):
     np.testing.assert_array_equal(again.images, valid.images)
 
 
+def test_a_run_that_cannot_begin_leaves_no_folder(source, tmp_path):
+    folder = write_pictures(tmp_path / "faces")
+    with pytest.raises(ValueError, match="`learning_rate`"):
+        fine_tune_on_folder(source[1], folder, tmp_path / "runs" / "mine", learning_rate=0.0)
+    assert not (tmp_path / "runs" / "mine").exists()
+
+
 def test_a_run_on_a_folder(source, tmp_path):
     model, path = source
     folder = write_pictures(tmp_path / "faces")

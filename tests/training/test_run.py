@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from keras_affect import models
+from keras_affect import emotions, models
 from keras_affect.models import LightweightCNN
 from keras_affect.training import Recipe, processor, train
 from keras_affect.training.checkpoint import Checkpoint, restore
 from keras_affect.training.network import compiled
+from keras_affect.training.progress import ProgressBar
+from keras_affect.training.run_record import digest
 from tests.datasets.test_ferplus import HAPPY, SAD, write_folder
 
 SMALL = Recipe(
@@ -140,6 +142,40 @@ def test_resume_refuses_another_recipe(small_set, tmp_path):
         run(small_set, tmp_path / "other", SMALL, resume=True)
 
 
+def test_broken_off_in_its_first_epoch(small_set, tmp_path, monkeypatch):
+    """Nothing is done then: it begins anew, and the terminal has its cursor again."""
+    bars = []
+
+    def stop(bar, batch, logs=None):
+        bars.append(bar)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressBar, "on_train_batch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(small_set, tmp_path / "run", SMALL)
+    assert not bars[0]._bar.live.is_started
+    assert not (tmp_path / "run" / "checkpoint.npz").exists()
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    again = train(SMALL, small_set, tmp_path / "run", console=console, resume=True)
+    assert "no epoch was done; from the start" in output.getvalue()
+    whole = run(small_set, tmp_path / "whole", SMALL)
+    for one, two in zip(again.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["sessions"]) == 1
+
+
+def test_resumed_on_other_pictures(small_set, tmp_path):
+    recipe = replace(SMALL, epochs=1)
+    run(small_set, tmp_path / "run", recipe)
+    record = tmp_path / "run" / "run.json"
+    before = json.loads(record.read_text())
+    record.write_text(json.dumps(before | {"images": before["images"] - 1}))
+    with pytest.raises(ValueError, match=r"run\.json: the run began with \d+ pictures an epoch"):
+        run(small_set, tmp_path / "run", recipe, resume=True)
+
+
 def test_start_from_another_run(small_set, tmp_path):
     source = LightweightCNN(weights=None, width=SMALL.width)
     source.save(tmp_path / "m.keras")
@@ -152,6 +188,10 @@ def test_start_from_another_run(small_set, tmp_path):
     with pytest.raises(ValueError, match=r"argument `start_from`.*m\.keras', \w") as refused:
         run(small_set, tmp_path / "run", replace(SMALL, width=0.125, start_from=path))
     assert "`narrow`" not in str(refused.value)  # an argument of another function
+    turned = LightweightCNN(weights=None, width=SMALL.width, classes=emotions.NAMES[::-1])
+    turned.save(tmp_path / "turned.keras")
+    with pytest.raises(ValueError, match=r"`start_from`.*turned\.keras', one of .*contempt, fear"):
+        compiled(replace(SMALL, start_from=str(tmp_path / "turned.keras")), 10)
     with pytest.raises(FileNotFoundError, match=r"none\.keras"):
         run(small_set, tmp_path / "run", replace(SMALL, start_from=str(tmp_path / "none.keras")))
     assert not (tmp_path / "run").exists()
@@ -191,6 +231,7 @@ def test_a_share_of_the_weights_at_the_start(small_set, tmp_path):
     mixed = run(small_set, tmp_path / "mixed", replace(recipe, start_share=0.3))
     resumed = run(small_set, tmp_path / "mixed", replace(recipe, start_share=0.3), resume=True)
     ends = (model.get_weights() for model in (source, trained, mixed, resumed))
+    assert json.loads((tmp_path / "mixed" / "run.json").read_text())["start"] == digest(source)
     for start, end, mean, again in zip(*ends, strict=True):
         assert np.abs(end - start).max() > 1e-4
         np.testing.assert_allclose(mean, 0.3 * start + 0.7 * end, rtol=1e-4, atol=1e-5)

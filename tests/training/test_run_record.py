@@ -67,6 +67,24 @@ def test_other_teachers_are_refused(tmp_path):
     assert len(run_record.read(tmp_path)["sessions"]) == 2
 
 
+def test_it_goes_on_from_the_same_start_and_data(tmp_path):
+    same = {"images": 50, "teachers": None, "start": "ab"}
+    run_record.begin(tmp_path, epochs_done=0, **same)
+    run_record.begin(tmp_path, epochs_done=1, **same)
+    with pytest.raises(ValueError, match=r"run\.json: the weights to start from are not those"):
+        run_record.begin(tmp_path, epochs_done=1, **same | {"start": "cd"})
+    with pytest.raises(
+        ValueError, match=r"run\.json: the run began with 50 pictures an epoch;.* 49"
+    ):
+        run_record.begin(tmp_path, epochs_done=1, **same | {"images": 49})
+    record = run_record.read(tmp_path)
+    assert (record["start"], len(record["sessions"])) == ("ab", 2)
+    # Of a version that did not write where it started.
+    del record["start"]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    run_record.begin(tmp_path, epochs_done=1, **same)
+
+
 def test_a_run_of_an_earlier_version_goes_on(tmp_path):
     assert run_record.read(tmp_path) is None
     run_record.begin(tmp_path, images=3, epochs_done=7, teachers=None)

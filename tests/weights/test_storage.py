@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from keras_affect import __version__
-from keras_affect.weights.storage import load_weights, save_weights_float16, variables_by_key
+from keras_affect.weights.storage import (
+    class_names_in,
+    load_weights,
+    save_weights_float16,
+    variables_by_key,
+)
 
 
 def plain(classes: int = 3, seed: int = 0, width: int = 6, heads: int = 1) -> Any:
@@ -128,6 +133,19 @@ def test_a_second_round_trip_changes_nothing(saved: Path, tmp_path: Path) -> Non
     load_weights(model, saved)
     save_weights_float16(model, tmp_path / "again.h5")
     assert (tmp_path / "again.h5").read_bytes() == saved.read_bytes()
+
+
+def test_classes_are_kept_and_part_of_what_is_damaged(saved: Path, tmp_path: Path) -> None:
+    assert class_names_in(saved) is None
+    model = plain()
+    model.class_names = ("calm", "gespannt, müde")
+    path = tmp_path / "named.h5"
+    save_weights_float16(model, path)
+    assert class_names_in(path) == ("calm", "gespannt, müde")
+    with h5py.File(path, "r+") as file:
+        file.attrs["classes"] = np.bytes_(b'["calm", "tense"]')
+    with pytest.raises(ValueError, match=r"named\.h5: damaged"):
+        class_names_in(path)
 
 
 def test_low_precision_variables(tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) 
         path = Path(weights)
         # Not by the shape alone: a head of as many other classes would answer with their names.
         trained_for = class_names_in(path) or tuple(model.class_names)
-        is_other_head = model.include_top and trained_for != tuple(model.class_names)
+        # A model of clips always has its heads.
+        has_head = getattr(model, "include_top", True)
+        is_other_head = has_head and trained_for != tuple(model.class_names)
         if is_other_head and not skip_mismatch:
             raise ValueError(
                 f"{path}: of the classes {', '.join(trained_for)}; {model.name} has emotion for "

@@ -294,6 +294,8 @@ def test_weights_by_their_names_with_and_without_drop_connect(tmp_path):
         np.testing.assert_allclose(predicted(same, frames())[name], values, atol=5e-3)
     with pytest.raises(ValueError, match="shape"):
         TemporalAffect(shared(), str(path), units=UNITS + 1)
+    with pytest.raises(ValueError, match=r"temporal\.weights\.h5: of the classes neutral, "):
+        TemporalAffect(shared(), str(path), units=UNITS, classes=list("abcdefgh"))
     assert load_weights(same, path) == []
 
 

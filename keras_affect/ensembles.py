@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from keras_affect._arguments import check_flag, invalid
-from keras_affect.models.mirroring import mean_of_both, with_mirror_images
+from keras_affect.models.mirroring import mean_of_both, mirror_images, with_mirror_images
 
 __all__ = ["Ensemble", "MonteCarlo"]
 
@@ -184,7 +184,7 @@ class MonteCarlo(keras.Model):
         # One after the other: layers that draw once for a batch would draw once for all passes.
         for count in range(1, self.samples + 1):
             mirrored = self.flips and count % 2 == 0
-            outputs = self._one_pass(ops.flip(inputs, axis=2) if mirrored else inputs)
+            outputs = self._one_pass(mirror_images(inputs) if mirrored else inputs)
             for name, values in outputs.items():
                 if count == 1:
                     mean[name], squares[name] = values, ops.zeros_like(values)

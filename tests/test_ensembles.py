@@ -327,6 +327,21 @@ def test_all_outputs_flips_and_evaluation(members):
     assert MonteCarlo(members[0]).class_names == members[0].class_names
 
 
+def test_of_clips_each_frame_is_mirrored_and_none_turned_over():
+    """A model that looks at the upper left quarter alone tells columns from rows."""
+    clip = keras.Input((3, 4, 6, 1))
+    quarter = keras.layers.Lambda(lambda x: ops.mean(x[:, :, :2, :3], axis=(1, 2, 3, 4)))(clip)
+    model = keras.Model(clip, {"emotion": ops.reshape(quarter, (-1, 1))})
+    clips = np.random.default_rng(0).uniform(0, 255, (2, 3, 4, 6, 1)).astype(np.float32)
+    expected = (clips[:, :, :2, :3].mean((1, 2, 3, 4)) + clips[:, :, :2, 3:].mean((1, 2, 3, 4))) / 2
+    for mirrored in (
+        Ensemble([model, model], flips=True),
+        MonteCarlo(model, samples=2, flips=True),
+    ):
+        found = predicted(mirrored, clips)["emotion"]
+        np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5)
+
+
 def test_monte_carlo_saved_and_loaded(tmp_path):
     made = MonteCarlo(dropping(0.0), samples=3, flips=False, name="passes")
     x = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)

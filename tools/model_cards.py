@@ -17,16 +17,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
+import os
 import string
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+# Before TensorFlow loads: its start-up notes would stand above what this prints.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
 import ledger
 
 from keras_affect import emotions
 from keras_affect._files import written_whole
+from keras_affect.evaluation.scoring import wilson_interval
 from keras_affect.weights import catalog
 
 TRAINING = "training.json"
@@ -160,12 +166,12 @@ def card(entries: Sequence[catalog.Entry], training: Sequence[dict[str, Any]]) -
             ["file", "bytes", "SHA-256", "licence"],
             [[f"`{e.file}`", f"{e.size:,}", f"`{e.sha256}`", e.licence] for e in entries],
         ),
-        training=_training(training),
+        training=_training(first.name, training),
         evaluated=scores["data"],
         images=f"{scores['images']:,}",
         images_in_split=f"{scores['images_in_split']:,}",
         duplicates=f"{scores['duplicates']:,}",
-        data=first.data,
+        data=_data(first),
         scores=_scores(entries),
         file=device.file,
         classes=_classes(scores),
@@ -202,7 +208,22 @@ def _what(entries: Sequence[catalog.Entry]) -> str:
     )
 
 
-def _training(runs: Sequence[dict[str, Any]]) -> str:
+def _data(entry: catalog.Entry) -> str:
+    """What it learnt from. The catalog says "its" of every number that was fitted for weights; of
+    earlier weights' numbers, whose they were.
+    """
+    # What is fitted last, the temperature, closes the text of those that it was fitted for.
+    owners = {other.data.split("; ")[-2]: other.name for other in reversed(catalog.entries())}
+    parts = [
+        part.replace(" its ", f" {owners[part]}'s ")
+        if owners.get(part, entry.name) != entry.name
+        else part
+        for part in entry.data.split("; ")
+    ]
+    return "; ".join(parts)
+
+
+def _training(name: str, runs: Sequence[dict[str, Any]]) -> str:
     if not runs:
         return "How it was trained is not recorded."
     said = {
@@ -225,7 +246,14 @@ def _training(runs: Sequence[dict[str, Any]]) -> str:
         ],
     )
     seeds = ledger.other_seeds(runs[-1]["run"], ledger.read(ledger.LEDGER))
-    return (
+    twin = next((other for other, its in trainings().items() if its == runs), name)
+    mended = (
+        f"These are the weights of `{twin}`, which were not trained again: what was done to their "
+        'logits stands under "Training data", and the figures of the run are those of both. '
+        if twin != name
+        else ""
+    )
+    return mended + (
         "How it was trained, by `keras-affect train` (fields of `training.Recipe`); the last run "
         f"is the one that ships:\n\n{table}"
         + (f"\n\n{seeds} All runs: examples/results/ferplus.csv." if seeds else "")
@@ -252,7 +280,14 @@ def _scores(entries: Sequence[catalog.Entry]) -> str:
             "accuracy without pictures that stand in train",
             lambda s: apart(s, lambda w: f"{w['accuracy']:.2%} of {w['images']:,}"),
         ),
-        row("balanced accuracy", lambda s: f"{s['balanced_accuracy']:.2%}"),
+        row(
+            "balanced accuracy (its standard error)",
+            lambda s: f"{s['balanced_accuracy']:.2%} ({balanced_error(s):.2%})",
+        ),
+        row(
+            "balanced accuracy without pictures that stand in train",
+            lambda s: apart(s, lambda w: f"{w['balanced_accuracy']:.2%} ({balanced_error(w):.2%})"),
+        ),
         *(
             row(
                 f"cross-entropy, {said} votes (least possible)",
@@ -273,6 +308,20 @@ def _scores(entries: Sequence[catalog.Entry]) -> str:
                 )
             )
     return _table(["", *(f"`{entry.file}`" for entry in entries)], rows)
+
+
+def balanced_error(scores: Mapping[str, Any]) -> float:
+    """The standard error of the balanced accuracy, in [0, 1]. A few pictures of a rare emotion
+    weigh in it as much as hundreds of a frequent one.
+
+    Each emotion's share that is found has the variance that Jeffreys' prior leaves it, under which
+    none of 13 is no certainty.
+    """
+    confusion = scores["confusion"]
+    found = [(row[place], sum(row)) for place, row in enumerate(confusion) if sum(row)]
+    shares = [((right + 0.5) / (total + 1), total) for right, total in found]
+    variances = [share * (1 - share) / (total + 2) for share, total in shares]
+    return math.sqrt(sum(variances)) / len(variances)
 
 
 def _classes(scores: Mapping[str, Any]) -> str:
@@ -333,15 +382,20 @@ def _corrupted(scores: Mapping[str, Any]) -> str:
 
 def _weak(scores: Mapping[str, Any]) -> str:
     """A recommendation on the emotions that are found worst; empty where there are none."""
-    weak = [
-        f"{name} ({recall:.0%} of {scores['support'][name]})"
-        for name, recall in scores["recall"].items()
-        if recall is not None and recall < 0.5
-    ]
+    weak = []
+    for name, recall in scores["recall"].items():
+        pictures = scores["support"][name]
+        if not pictures:
+            continue
+        low, high = wilson_interval(round(recall * pictures), pictures)
+        if low < 0.5:
+            weak.append(
+                f"{name} ({recall:.0%} of {pictures}, 95 % interval {low:.0%} to {high:.0%})"
+            )
     if not weak:
         return ""
     return (
-        "- Do not build on emotions that it finds in fewer than half of their pictures: "
+        "- Do not build on emotions of which it may find fewer than half of the pictures: "
         f"{', '.join(weak)}.\n"
     )
 

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 __all__ = ["Box", "decode", "inside", "landmark_box"]
 
@@ -50,8 +50,9 @@ def decode(
 ) -> npt.NDArray[np.uint8]:
     """One picture, uint8 `(size, size, channels)`.
 
-    Faces are cut as `runtime` cuts them on a device: a square, whose border is repeated where it
-    reaches over the picture's; and never squeezed.
+    Pixels are read and faces cut as `runtime` does on a device: 16 bits by their upper eight,
+    transparency on white; a square, whose border is repeated where it reaches over the picture's;
+    and never squeezed.
 
     Args:
         path: The file.
@@ -65,12 +66,12 @@ def decode(
         ValueError: If the file is missing or can't be decoded, or the box lies outside of it.
     """
     # Late: datasets come before runtime, which alone knows how pictures are cut.
-    from keras_affect.runtime.crops import fit, square
+    from keras_affect.runtime.crops import fit, rounded, square
+    from keras_affect.runtime.pictures import gray_or_rgb
 
     try:
         with Image.open(path) as file:
-            picture = file if box is not None else ImageOps.exif_transpose(file)
-            picture = picture.convert("RGB" if channels == 3 else "L")
+            picture = rounded(gray_or_rgb(file, path, upright=box is None))
     except FileNotFoundError:
         raise ValueError(f"{where}: picture {path} is missing") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -69,11 +69,16 @@ class FolderPictures:
         Raises:
             ValueError: If the file is missing or can't be decoded; names csv, row and file.
         """
+        # Late, as in picture_files.
+        from keras_affect.runtime.crops import rounded
+        from keras_affect.runtime.pictures import gray_or_rgb
+
         path = self._table.parent / self._names[index]
         where = f"{self._table}, row {self._lines[index]}"
         try:
             with Image.open(path) as picture:
-                gray = picture.convert("L")
+                # Without EXIF's turn: the table's boxes are of the pixels as they are stored.
+                gray = rounded(gray_or_rgb(picture, str(path), upright=False)).convert("L")
         except FileNotFoundError:
             raise ValueError(f"{where}: picture {path} is missing") from None
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -109,7 +109,7 @@ def _scores(
     result = {
         "images": len(label),
         "accuracy": right / len(label),
-        "accuracy_interval": _wilson_interval(right, len(label)),
+        "accuracy_interval": wilson_interval(right, len(label)),
         "balanced_accuracy": float(np.mean([r for r in recall.values() if r is not None])),
         "recall": recall,
         "support": dict(zip(emotions.NAMES, support.tolist(), strict=True)),
@@ -128,10 +128,13 @@ def _scores(
     return result
 
 
-def _wilson_interval(right: int, total: int) -> list[float]:
-    # Wilson 1927, "Probable inference, the law of succession, and statistical inference",
-    # Journal of the American Statistical Association 22: unlike the normal approximation it
-    # stays within [0, 1] and holds near the ends.
+def wilson_interval(right: int, total: int) -> list[float]:
+    """The 95 % interval, [low, high], of the share that so many right ones of a total tell of.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference", Journal of
+    the American Statistical Association 22: unlike the normal approximation it stays within [0, 1]
+    and holds near the ends.
+    """
     z = NormalDist().inv_cdf(0.975)
     middle = (right + z**2 / 2) / (total + z**2)
     reach = z / (total + z**2) * math.sqrt(right * (total - right) / total + z**2 / 4)

@@ -108,6 +108,9 @@ def from_folder(
     """
     from PIL import Image, ImageOps
 
+    from keras_affect.runtime.crops import rounded
+    from keras_affect.runtime.pictures import gray_or_rgb
+
     folder = Path(folder)
     height, width, channels = shape
     if channels not in (1, 3):
@@ -131,7 +134,7 @@ def from_folder(
     for place, file in enumerate(files):
         try:
             with Image.open(file) as opened:
-                upright = ImageOps.exif_transpose(opened)
+                upright = rounded(gray_or_rgb(opened, str(file)))
                 picture = upright.convert("L" if channels == 1 else "RGB")
                 fitted = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

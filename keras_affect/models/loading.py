@@ -136,7 +136,7 @@ def load(path_or_name: str | Path) -> Any:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
         # Keras finds those classes alone whose modules were imported, and a file may hold any.
-        from keras_affect import augmentation, ensembles, layers  # noqa: F401
+        from keras_affect import augmentation, ensembles, initializers, layers  # noqa: F401
 
         try:
             # Not compiled: losses and schedules of the training need not be known here.

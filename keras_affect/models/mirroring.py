@@ -6,18 +6,23 @@ from typing import Any
 
 from keras import ops
 
-__all__ = ["mean_of_both", "mean_of_maps", "with_mirror_images"]
+__all__ = ["mean_of_both", "mean_of_maps", "mirror_images", "with_mirror_images"]
 
-_ACROSS = 2  # the axis of columns
+
+def mirror_images(x: Any) -> Any:
+    """Of pictures `(batch, height, width, channels)`, of maps, or of clips `(batch, time, height,
+    width, channels)`: what a mirror shows, left for right.
+    """
+    return ops.flip(x, axis=len(x.shape) - 2)
 
 
 def with_mirror_images(x: Any) -> Any:
-    """From `(batch, height, width, channels)` to twice the batch: as they are, then mirrored.
+    """From pictures or clips to twice the batch: as they are, then mirrored.
 
     As one batch, since an exported graph would hold every layer twice if they were seen one after
     the other.
     """
-    return ops.concatenate([x, ops.flip(x, axis=_ACROSS)])
+    return ops.concatenate([x, mirror_images(x)])
 
 
 def mean_of_both(x: Any) -> Any:
@@ -29,4 +34,4 @@ def mean_of_both(x: Any) -> Any:
 def mean_of_maps(x: Any) -> Any:
     """As `mean_of_both`, of maps, where the mirror's is turned back first: left stays left."""
     first, second = ops.split(x, 2)
-    return (first + ops.flip(second, axis=_ACROSS)) * 0.5
+    return (first + mirror_images(second)) * 0.5

@@ -23,6 +23,7 @@ __all__ = [
     "ImageLike",
     "Picture",
     "PictureError",
+    "gray_or_rgb",
     "read_picture",
     "read_pictures",
 ]
@@ -246,13 +247,34 @@ def _open(file: IO[bytes], name: str) -> tuple[Image.Image, tuple[int, int]]:
 
 def _upright(image: Image.Image, full: tuple[int, int], name: str) -> Picture:
     image.load()
-    orientation = _orientation(image)
-    if orientation in _TURNED:
+    if _orientation(image) in _TURNED:
         full = full[::-1]
-    image = _gray_or_rgb(image, name)
+    return Picture(gray_or_rgb(image, name), full, name)
+
+
+def gray_or_rgb(image: Image.Image, name: str, upright: bool = True) -> Image.Image:
+    """The pixels of an image that Pillow opened, as models see them.
+
+    Of 16 bits the upper eight are kept, where Pillow's own `convert("L")` makes white of what is
+    above 255; what is transparent lies on white.
+
+    Args:
+        image: Of any mode.
+        name: For messages.
+        upright: Whether to turn it as its EXIF says.
+
+    Returns:
+        Mode "L", "RGB" or, of one that holds floats or 32-bit integers, "F".
+
+    Raises:
+        PictureError: If floats or 32-bit integers lie outside [0, 255].
+    """
+    image.load()
+    orientation = _orientation(image) if upright else 1
+    pixels = _in_eight_bits(image, name)
     if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    return Picture(image, full, name)
+        return pixels.transpose(_UPRIGHT[orientation])
+    return pixels
 
 
 def _orientation(image: Image.Image) -> int:
@@ -265,7 +287,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _gray_or_rgb(image: Image.Image, name: str) -> Image.Image:
+def _in_eight_bits(image: Image.Image, name: str) -> Image.Image:
     # Of PNG and PGM Pillow holds 16 bits in 32, a PGM's scaled to the whole range.
     is_held_in_32 = image.mode == "I" and image.format in ("PNG", "PPM")
     if image.mode.startswith("I;16") or is_held_in_32:

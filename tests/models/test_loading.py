@@ -226,12 +226,15 @@ def test_load_knows_every_class_of_the_package(tmp_path):
     """In a process that imported `models` alone: as `keras-affect export` in the shell."""
     make = (
         "import sys, keras\n"
-        "from keras_affect import augmentation, ensembles, layers, models\n"
+        "from keras_affect import augmentation, ensembles, initializers, layers, models\n"
         "x = image = keras.Input((16, 16, 1))\n"
         "for layer in (augmentation.Cutout(4), layers.FractionalMaxPooling2D(1.5),\n"
         "              keras.layers.Flatten(), layers.ScalarAffine(),\n"
         "              layers.DropConnect(keras.layers.Dense(3), name='last')):\n"
         "    x = layer(x)\n"
+        "for made in (initializers.Xavier(), initializers.MSRA(), initializers.Fixup(4),\n"
+        "             initializers.ZeroResidual()):\n"
+        "    x = keras.layers.Dense(3, kernel_initializer=made)(x)\n"
         "ensembles.Ensemble([keras.Model(image, x)], flips=True).save(sys.argv[1])\n"
     )
     load = (

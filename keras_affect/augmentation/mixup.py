@@ -38,7 +38,9 @@ class Mixup:
     - With `mask_missing=True` the result always has sample weights, one for each label in the
       labels' own structure, as `model.fit` takes them: the sample weights mixed after being set
       to 0 where a label is missing. A label that both lack becomes 0 with weight 0, since a loss
-      of NaN stays NaN at any weight.
+      of NaN stays NaN at any weight. Where both lack a part of it alone, as the arousal beside a
+      rated valence, that part stays NaN, which `losses.MaskedMeanSquaredError` leaves out: a
+      row's one weight says nothing of its parts.
 
     Args:
         alpha: Parameter of the Beta distribution, a finite number above 0.
@@ -189,7 +191,7 @@ class Mixup:
                 mix(_present(leaf, weight))
                 for leaf, weight in zip(leaves, given or [sample_weight] * len(leaves), strict=True)
             ]
-            labels = tree.map_structure(lambda leaf: _zero_for_nan(mix_known(leaf)), labels)
+            labels = tree.map_structure(lambda leaf: _zero_if_missing(mix_known(leaf)), labels)
             return mix(images), labels, tree.pack_sequence_as(labels, weights)
         parts = [mix(images)]
         if labels is not None or sample_weight is not None:
@@ -277,16 +279,24 @@ def _check_weights(sample_weight: Any, labels: Any, batch: int | None) -> None:
         ) from None
 
 
-def _present(leaf: Any, weight: Any) -> Any:
-    """Weights `(batch, ...)`, 0 for a row of labels of which no number is there."""
+def _there(leaf: Any) -> Any:
+    """Booleans `(batch,)`: whether any number of the row is there."""
     there = ops.logical_not(ops.isnan(leaf))
     if len(leaf.shape) > 1:
         there = ops.any(ops.reshape(there, (ops.shape(leaf)[0], -1)), axis=1)
+    return there
+
+
+def _present(leaf: Any, weight: Any) -> Any:
+    """Weights `(batch, ...)`, 0 for a row of labels of which no number is there."""
+    there = _there(leaf)
     if weight is None:
         return ops.cast(there, keras.config.floatx())
     there = ops.reshape(there, (-1,) + (1,) * (len(weight.shape) - 1))
     return ops.where(there, weight, ops.zeros_like(weight))
 
 
-def _zero_for_nan(values: Any) -> Any:
-    return ops.where(ops.isnan(values), ops.zeros_like(values), values)
+def _zero_if_missing(leaf: Any) -> Any:
+    """Labels with 0 in the rows of which no number is there."""
+    there = ops.reshape(_there(leaf), (-1,) + (1,) * (len(leaf.shape) - 1))
+    return ops.where(there, leaf, ops.zeros_like(leaf))

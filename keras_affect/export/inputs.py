@@ -86,7 +86,9 @@ def in_front_of(model: Any, shape: tuple[int, int, int]) -> Any:
     image = x = keras.Input(shape, name="picture")
     if shape[2] == 3 and own[2] == 1:
         # First of all, so that one channel is resized and not three.
-        luma = keras.layers.Conv2D(1, 1, use_bias=False, dtype="float32", name="to_gray")
+        luma = keras.layers.Conv2D(
+            1, 1, data_format="channels_last", use_bias=False, dtype="float32", name="to_gray"
+        )
         x = luma(x)
         luma.set_weights([np.reshape(LUMA, (1, 1, 3, 1))])
     if own[:2] != shape[:2]:

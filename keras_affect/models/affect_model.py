@@ -11,7 +11,8 @@ import keras
 
 from keras_affect._arguments import check_flag, check_rate
 from keras_affect.models import arguments
-from keras_affect.models.blocks import Blocks
+from keras_affect.models.blocks import CHANNELS_LAST, Blocks
+from keras_affect.models.freezing import freeze_alone, frozen_layers
 from keras_affect.models.heads import class_names_of, heads
 from keras_affect.models.loading import load_weights_by_name, trained_argument
 from keras_affect.models.mirroring import mean_of_both, mean_of_maps, with_mirror_images
@@ -201,7 +202,7 @@ class AffectModel(keras.Model):
                 keras.layers.GlobalAveragePooling2D
                 if pooling == "avg"
                 else keras.layers.GlobalMaxPooling2D
-            )(dtype=policy, name="pool")(x)
+            )(data_format=CHANNELS_LAST, dtype=policy, name="pool")(x)
         super().__init__(inputs, outputs, name=name or cls.default_name)
 
         # === Config ===
@@ -232,12 +233,17 @@ class AffectModel(keras.Model):
     @classmethod
     def top(cls, x: Any, blocks: Blocks) -> Any:
         """From the feature map to what the heads read, `(batch, features)`."""
-        x = keras.layers.GlobalAveragePooling2D(dtype=blocks.policy, name="pool")(x)
+        x = keras.layers.GlobalAveragePooling2D(
+            data_format=CHANNELS_LAST, dtype=blocks.policy, name="pool"
+        )(x)
         return blocks.drop(x, blocks.dropout, "dropout")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this architecture again; weights come from the saved file."""
+        """The arguments that make this architecture again, and "frozen", the layers that do not
+        train, if there are any; weights come from the saved file.
+        """
         initializer = self.kernel_initializer
+        frozen = frozen_layers(self)
         return {
             "input_shape": list(self.input_shape[1:]),
             "weights": None,
@@ -261,9 +267,13 @@ class AffectModel(keras.Model):
             ),
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self._blocks.policy),
+            **({"frozen": frozen} if frozen else {}),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The model that `get_config` describes, with random weights."""
-        return cls(**config)
+        arguments = {name: value for name, value in config.items() if name != "frozen"}
+        model = cls(**arguments)
+        freeze_alone(model, config.get("frozen", ()))
+        return model

@@ -11,7 +11,12 @@ from keras_affect.layers.drop_connect import DropConnect
 from keras_affect.layers.stochastic_depth import StochasticDepth, stochastic_depth_rates
 from keras_affect.models.batch_normalization import BatchNormalization
 
-__all__ = ["Blocks", "drop_connected"]
+__all__ = ["CHANNELS_LAST", "Blocks", "drop_connected"]
+
+#: How pictures and maps lie in every model here, `(batch, height, width, channels)`. Said to each
+#: layer, since they would ask `keras.config.image_data_format()`, which somebody may have set for
+#: other models.
+CHANNELS_LAST = "channels_last"
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class Blocks:
             kernel,
             strides=strides,
             padding=padding,
+            data_format=CHANNELS_LAST,
             use_bias=use_bias,
             kernel_initializer=self._initializer(),
             kernel_regularizer=self.kernel_regularizer,
@@ -136,7 +142,12 @@ class Blocks:
     ) -> Any:
         """The largest of each window."""
         return keras.layers.MaxPooling2D(
-            pool, strides=strides, padding=padding, dtype=self.policy, name=name
+            pool,
+            strides=strides,
+            padding=padding,
+            data_format=CHANNELS_LAST,
+            dtype=self.policy,
+            name=name,
         )(x)
 
     def average_pool(
@@ -144,7 +155,12 @@ class Blocks:
     ) -> Any:
         """The mean of each window."""
         return keras.layers.AveragePooling2D(
-            pool, strides=strides, padding=padding, dtype=self.policy, name=name
+            pool,
+            strides=strides,
+            padding=padding,
+            data_format=CHANNELS_LAST,
+            dtype=self.policy,
+            name=name,
         )(x)
 
     def concatenate(self, parts: list[Any], name: str) -> Any:
@@ -153,7 +169,7 @@ class Blocks:
 
     def flatten(self, x: Any) -> Any:
         """All numbers of a sample in a row, `(batch, numbers)`."""
-        return keras.layers.Flatten(dtype=self.policy, name="flatten")(x)
+        return keras.layers.Flatten(CHANNELS_LAST, dtype=self.policy, name="flatten")(x)
 
     def drop(self, x: Any, rate: float, name: str) -> Any:
         """Dropout."""

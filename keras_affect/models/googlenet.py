@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_affect.models.affect_model import AffectModel
-from keras_affect.models.blocks import Blocks
+from keras_affect.models.blocks import CHANNELS_LAST, Blocks
 from keras_affect.models.heads import emotion_head
 from keras_affect.models.mirroring import mean_of_both
 
@@ -145,7 +145,7 @@ def _inception(x: Any, blocks: Blocks, channels: tuple[int, ...], name: str) -> 
 def _auxiliary_head(x: Any, blocks: Blocks, classes: int, name: str) -> Any:
     x = blocks.average_pool(x, f"{name}_pool", pool=5, strides=3)
     x = blocks.convolution(x, blocks.channels(128), name, kernel=1)
-    x = keras.layers.Flatten(dtype=blocks.policy, name=f"{name}_flatten")(x)
+    x = keras.layers.Flatten(CHANNELS_LAST, dtype=blocks.policy, name=f"{name}_flatten")(x)
     rate = _AUXILIARY_DROPOUT if blocks.dropout else 0.0
     x = blocks.dense(x, blocks.channels(1024), f"{name}_hidden", rate)
     return emotion_head(x, classes, f"emotion_{name}", blocks.kernel_regularizer)

@@ -11,6 +11,7 @@ from keras_affect._arguments import check_flag, check_rate
 from keras_affect.models import arguments
 from keras_affect.models.blocks import drop_connected
 from keras_affect.models.frame_encoder import FrameEncoder
+from keras_affect.models.freezing import freeze_alone, frozen_layers
 from keras_affect.models.heads import class_names_of, emotion_head
 from keras_affect.models.loading import load_weights_by_name
 
@@ -186,7 +187,9 @@ class TemporalAffect(keras.Model):
         return self.get_layer("encoder").layer
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this architecture again; weights come from the saved file."""
+        """The arguments that make this architecture again, and "frozen", the layers that do not
+        train; weights come from the saved file.
+        """
         return {
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "weights": None,
@@ -201,6 +204,7 @@ class TemporalAffect(keras.Model):
             "freeze_normalization": self.freeze_normalization,
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self._policy),
+            "frozen": frozen_layers(self),
         }
 
     @classmethod
@@ -209,7 +213,11 @@ class TemporalAffect(keras.Model):
         encoder = keras.saving.deserialize_keras_object(
             config["encoder"], custom_objects=custom_objects
         )
-        return cls(**{**config, "encoder": encoder})
+        arguments = {name: value for name, value in config.items() if name != "frozen"}
+        model = cls(**{**arguments, "encoder": encoder})
+        if "frozen" in config:  # files of before have none, and what `freeze_normalization` says
+            freeze_alone(model, config["frozen"])
+        return model
 
 
 def _frame_shape(encoder: Any) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_affect.models.affect_model import AffectModel
-from keras_affect.models.blocks import Blocks
+from keras_affect.models.blocks import CHANNELS_LAST, Blocks
 
 __all__ = ["VGG13", "VGG16"]
 
@@ -47,7 +47,9 @@ class VGG13(AffectModel):
     def backbone(cls, x: Any, blocks: Blocks) -> Any:
         """Ten convolutions and four poolings; the map is 4x4."""
         if x.shape[1:3] != (_SIDE, _SIDE):
-            x = keras.layers.Resizing(_SIDE, _SIDE, dtype=blocks.policy, name="resizing")(x)
+            x = keras.layers.Resizing(
+                _SIDE, _SIDE, data_format=CHANNELS_LAST, dtype=blocks.policy, name="resizing"
+            )(x)
         for group, (channels, count) in enumerate(((64, 2), (128, 2), (256, 3), (256, 3)), 1):
             x = _group(x, blocks, channels, count, group)
             x = blocks.drop(x, blocks.dropout / 2, f"pool{group}_dropout")

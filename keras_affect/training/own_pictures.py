@@ -259,6 +259,7 @@ def _for_classes(trained: Any, names: tuple[str, ...], dropout: float | None) ->
     """The trained model with a head for these classes, random where they are others."""
     config = trained.get_config()
     config |= {"classes": list(names), "valence_arousal": False, "dtype": "float32"}
+    config.pop("frozen", None)  # the head trains, then all of it
     if dropout is not None:
         config["dropout"] = dropout
     model = type(trained).from_config(config)

@@ -4,6 +4,7 @@ import pytest
 from keras import ops, tree
 
 from keras_affect.augmentation import Mixup
+from keras_affect.losses import MaskedMeanSquaredError
 from tests.augmentation.gradients import differences, gradient
 
 tensorflow_only = pytest.mark.skipif(
@@ -139,6 +140,20 @@ def test_masked_loss_is_the_sum_of_what_its_parts_know():
     close(weights, [0.7, 0.6])
     loss = keras.losses.MeanSquaredError()(ours, np.zeros((2, 2)), sample_weight=weights)
     close(ops.convert_to_numpy(loss), (0.7 + 0.6) * (points[0] ** 2).mean() / 2)
+
+
+def test_a_part_that_both_lack_is_not_learnt_as_0():
+    """Valence was rated and arousal was not: no loss may pull arousal towards 0."""
+    points = np.array([[0.5, np.nan], [0.2, np.nan], [np.nan, np.nan]], "float32")
+    shares, partners = np.array([0.7, 0.4, 1.0], "float32"), np.array([1, 0, 2], "int32")
+    mixup = Mixup(mask_missing=True)
+    _, ours, weights = numpy(mixup.apply(batch(3)[0], points, shares=shares, partners=partners))
+    close(ours, [[0.41, np.nan], [0.38, np.nan], [0, 0]])
+    close(weights, [1, 1, 0])
+    predicted = np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]], "float32")
+    loss = MaskedMeanSquaredError()(ours, predicted, sample_weight=weights)
+    valence_alone = MaskedMeanSquaredError()(ours[:, :1], predicted[:, :1], sample_weight=weights)
+    close(ops.convert_to_numpy(loss), ops.convert_to_numpy(valence_alone))
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 0.05, 0.2, 1.0, 3, 1e4])

@@ -58,6 +58,35 @@ def pictures(count=4):
     return faces(count)[:, 8:40, 8:40].astype(np.float32)
 
 
+@pytest.fixture
+def set_to_channels_first():
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format(before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_lie_as_said_whatever_keras_is_set_to(name, set_to_channels_first):
+    model = narrow(name)
+    assert model.count_params() == plain(name).count_params()
+    formats = {
+        layer.name: layer.data_format
+        for layer in model._flatten_layers()
+        if hasattr(layer, "data_format")
+    }
+    assert formats
+    assert set(formats.values()) == {"channels_last"}, formats
+
+
+def test_weights_that_ship_answer_the_same_whatever_keras_is_set_to(set_to_channels_first):
+    images = faces(2).astype(np.float32)
+    found = predicted(models.LightweightCNN(), images)
+    keras.config.set_image_data_format("channels_last")
+    for output, values in predicted(models.LightweightCNN(), images).items():
+        np.testing.assert_allclose(found[output], values, rtol=1e-5, atol=1e-6)
+
+
 def array(tensor):
     return keras.ops.convert_to_numpy(tensor)
 

@@ -79,13 +79,14 @@ def curves(log_csv: str | Path, path: str | Path, overwrite: bool = False) -> No
     epochs = columns["epoch"]
     panels = [
         (title, names)
-        for title, ending in (
-            ("loss", "loss"),
-            ("accuracy", "accuracy"),
-            ("concordance", "concordance_correlation"),
-            ("learning rate", "learning_rate"),
+        for title, endings in (
+            ("loss", ("loss",)),
+            ("accuracy", ("accuracy",)),
+            # The metric's own name, and that in the logs of `training`.
+            ("concordance", ("concordance_correlation", "concordance")),
+            ("learning rate", ("learning_rate",)),
         )
-        if (names := _of_panel(columns, ending))
+        if (names := _of_panel(columns, endings))
     ]
     figure = _figure(4.4 * len(panels), 3.6)
     row = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -111,9 +112,9 @@ def curves(log_csv: str | Path, path: str | Path, overwrite: bool = False) -> No
     _save(figure, path, overwrite)
 
 
-def _of_panel(columns: dict[str, Any], ending: str) -> list[str]:
-    """The shortest name of that ending, and its held-out twin: "loss" before "emotion_loss"."""
-    names = [name for name in columns if name.endswith(ending) and not name.startswith("val_")]
+def _of_panel(columns: dict[str, Any], endings: tuple[str, ...]) -> list[str]:
+    """The shortest name of such an ending, and its held-out twin: "loss" before "emotion_loss"."""
+    names = [name for name in columns if name.endswith(endings) and not name.startswith("val_")]
     if not names:
         return []
     shortest = min(names, key=len)

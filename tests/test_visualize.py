@@ -103,10 +103,22 @@ def test_curves_draw_what_the_log_has(log, tmp_path):
 
 def test_curves_take_the_emotions_accuracy_and_the_whole_loss():
     columns = dict.fromkeys(LOG.splitlines()[0].split(","))
-    assert visualize._of_panel(columns, "loss") == ["loss", "val_loss"]
-    assert visualize._of_panel(columns, "accuracy") == ["emotion_accuracy", "val_emotion_accuracy"]
-    assert visualize._of_panel(columns, "learning_rate") == ["learning_rate"]
-    assert visualize._of_panel(columns, "concordance_correlation") == []
+    assert visualize._of_panel(columns, ("loss",)) == ["loss", "val_loss"]
+    accuracy = visualize._of_panel(columns, ("accuracy",))
+    assert accuracy == ["emotion_accuracy", "val_emotion_accuracy"]
+    assert visualize._of_panel(columns, ("learning_rate",)) == ["learning_rate"]
+    assert visualize._of_panel(columns, ("concordance_correlation", "concordance")) == []
+
+
+@pytest.mark.parametrize("metric", ["concordance_correlation", "concordance"])
+def test_curves_show_the_concordance(metric, tmp_path):
+    """By the metric's own name, as `model.fit` logs it, and by that in `training`'s logs."""
+    log, path, without = tmp_path / "log.csv", tmp_path / "curves.png", tmp_path / "without.png"
+    log.write_text("epoch,loss\n0,2\n1,1\n")
+    visualize.curves(log, without)
+    log.write_text(f"epoch,loss,valence_arousal_{metric}\n0,2,0.1\n1,1,0.4\n")
+    visualize.curves(log, path)
+    assert pixels(path).shape[1] == pytest.approx(2 * pixels(without).shape[1], rel=0.01)
 
 
 def test_gaps_in_a_log(log, tmp_path):

@@ -105,16 +105,22 @@ class Reading:
             return
         from keras_affect.datasets import affectnet, ferplus
 
+        missing: list[str] = []
         found = False
         for name in ferplus.SPLITS if kind == "ferplus" else affectnet.SPLITS:
             try:
                 read = self.split(data, name)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                missing.append(str(error))
                 continue
             found = True
             yield name, read
+            if kind == "affectnet" and affectnet.is_one_split(data):
+                return  # it would answer to every name
         if not found:
-            raise FileNotFoundError(f"{data}: no split of {kind} here")
+            # One message alone names what every split needs.
+            is_same = len(set(missing)) == 1
+            raise FileNotFoundError(missing[0] if is_same else f"{data}: no split of {kind} here")
 
     def _table(self, data: Path, split: str | None) -> Labelled:
         from keras_affect.datasets import valence_arousal

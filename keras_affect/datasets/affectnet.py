@@ -137,15 +137,22 @@ def read(
         places = ("", pictures.removesuffix("_Images"), "Manually_Annotated_compressed")
         images = _first(root, pictures, places) or root
         return _read_list(table, images, crop or "box", margin, labels, settings).finish(split)
-    annotated = [root / folder, root] if folder else []
+    annotated = [root / folder] if folder else []
+    if folder and root.name not in {other for _, _, other in SPLITS.values()} - {folder}:
+        annotated.append(root)
     for place in annotated:
-        if (place / "images").is_dir() and (place / "annotations").is_dir():
+        if is_one_split(place):
             index = _read_folders(place, crop or "whole", margin, labels, settings)
             return index.finish(split)
     raise FileNotFoundError(
         f"{root}: no AffectNet {split} split here. Expected {csv_name} (2017)"
         + (f", or {folder}/images beside {folder}/annotations (eight labels)" if folder else "")
     )
+
+
+def is_one_split(folder: Path) -> bool:
+    """Whether a folder is itself a split of eight labels, and holds none."""
+    return (folder / "images").is_dir() and (folder / "annotations").is_dir()
 
 
 def load(

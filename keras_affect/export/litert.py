@@ -40,7 +40,7 @@ def to_litert(
     *,
     description: str | None = None,
     licence: str = "not stated",
-    limits: Sequence[str] = metadata.LIMITS,
+    limits: Sequence[str] | None = None,
     progress: Progress | None = None,
     input: Input | None = None,  # noqa: A002 - the word that says it
     resize_from: tuple[int, int] | None = None,
@@ -79,8 +79,10 @@ def to_litert(
             own `class_names`; without those, eight classes are `keras_affect.emotions.NAMES`.
         description: What the model is, in a sentence, for the file's metadata.
         licence: The model's licence, likewise.
-        limits: What the model cannot know or must not be used for, likewise. The default is
-            true of a model trained on FER+; `metadata.LIMITS_OF_USE` holds for any.
+        limits: What the model cannot know or must not be used for, likewise. Defaults to
+            `metadata.LIMITS` for a model of FER+'s eight emotions, as one trained on FER+, and to
+            `metadata.LIMITS_OF_USE`, which holds for any, for one of others. Of eight such
+            emotions learnt elsewhere, say what is true.
         progress: Called with what is being done, steps done and steps in all.
         input: "gray" or "rgb": what the file takes, whatever the model takes. Colour becomes
             gray by ITU-R BT.601's luma in the graph. Defaults to the model's own channels.
@@ -154,7 +156,7 @@ def to_litert(
         quantization=config.name,
         description=description or _description(model),
         licence=licence,
-        limits=limits,
+        limits=(metadata.limits_of(names, tuple(signature.outputs)) if limits is None else limits),
     )
     content = (flatbuffer.compacted if tensor_names else flatbuffer.without_inner_names)(flat)
     if for_mediapipe:

@@ -15,9 +15,17 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_affect import __version__
+from keras_affect import __version__, emotions
 
-__all__ = ["FORMAT", "LIMITS", "LIMITS_OF_FERPLUS", "LIMITS_OF_USE", "append", "describe"]
+__all__ = [
+    "FORMAT",
+    "LIMITS",
+    "LIMITS_OF_FERPLUS",
+    "LIMITS_OF_USE",
+    "append",
+    "describe",
+    "limits_of",
+]
 
 #: The version of ``keras_affect.json``'s fields.
 FORMAT = 1
@@ -40,7 +48,7 @@ LIMITS_OF_FERPLUS: tuple[str, ...] = (
     "Mehrabian 1977), not from human ratings of the pictures.",
 )
 
-#: The default of `to_litert`.
+#: Both, for a model of all that FER+ has.
 LIMITS: tuple[str, ...] = LIMITS_OF_USE + LIMITS_OF_FERPLUS
 
 # A fixed date makes equal models equal files. It is the first that a ZIP archive can hold.
@@ -88,6 +96,17 @@ def describe(
         "package": f"keras_affect {__version__}",
         "quantization": quantization,
     }
+
+
+def limits_of(class_names: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    """What `to_litert` says of a model of which nothing else is said.
+
+    FER+'s limits where it has FER+'s eight emotions in their order, that on valence and arousal
+    where it has this output too; of any other what holds for all models.
+    """
+    if tuple(class_names) != emotions.NAMES:
+        return LIMITS_OF_USE
+    return LIMITS if "valence_arousal" in outputs else LIMITS[:-1]
 
 
 def append(model: bytes, fields: Mapping[str, Any]) -> bytes:

@@ -79,7 +79,7 @@ def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) 
     left = load_weights(
         model, path, leave=["emotion"] if is_other_head else [], complete=_NEVER_LEFT_OUT
     )
-    _adapt_residuals(model, entry.config.get("stochastic_depth", 0.0))
+    adapt_residuals(model, entry.config.get("stochastic_depth", 0.0))
     if is_other_head:
         warnings.warn(
             f"{architecture}(weights={weights!r}) was trained for {len(trained_for)} classes "
@@ -90,7 +90,7 @@ def load_weights_by_name(model: Any, weights: str, skip_mismatch: bool = False) 
         )
 
 
-def _adapt_residuals(model: Any, trained_rate: float) -> None:
+def adapt_residuals(model: Any, trained_rate: float) -> None:
     """Scale residual branches for another rate of stochastic depth than they were trained at.
 
     At inference a residual is multiplied by one minus its rate. What stands last in its branch,

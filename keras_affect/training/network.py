@@ -10,6 +10,7 @@ from keras_affect import models
 from keras_affect.ensembles import Ensemble
 from keras_affect.metrics import ConcordanceCorrelation
 from keras_affect.models.affect_model import AffectModel
+from keras_affect.models.loading import adapt_residuals
 from keras_affect.training.deepening import deepen
 from keras_affect.training.distillation import Distiller
 from keras_affect.training.recipe import Recipe
@@ -136,6 +137,11 @@ def take_weights(model: Any, source: str) -> None:
         if isinstance(trained, AffectModel) and trained.mirrored != model.mirrored:
             # The same weights serve with mirror images and without.
             trained = _remade(trained, mirrored=model.mirrored)
+        if type(trained) is type(model) and trained.stochastic_depth != model.stochastic_depth:
+            # At inference a residual counts for one minus its rate.
+            rate = trained.stochastic_depth
+            trained = _remade(trained, stochastic_depth=model.stochastic_depth, dtype="float32")
+            adapt_residuals(trained, rate)
         if _is_shallower(trained, model):
             stem = {"stem_convolutions": model.stem_convolutions, "dtype": "float32"}
             deeper = type(model).from_config(trained.get_config() | stem)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cli.running import run
-from tests.datasets.picture_folders import write_affectnet_list
+from tests.datasets.picture_folders import write_affectnet_folders, write_affectnet_list
 from tests.datasets.test_ferplus import HAPPY, SAD, SPLIT_VOTE, write_folder
 
 
@@ -58,6 +58,24 @@ def test_inspect_reports_affectnet(tmp_path, capfd):
     assert code == 0
     assert [line.split() for line in out.splitlines()][:2] == [["train"], ["pictures", "2"]]
     assert ["without", "an", "emotion", "1"] in [line.split() for line in out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"), [("train_set", "train"), ("val_set", "valid"), ("faces", "train")]
+)
+def test_inspect_counts_a_splits_own_folder_once(tmp_path, capfd, folder, split):
+    write_affectnet_folders(tmp_path, [(0, 0, 0), (1, 0.5, 0.5)], split=folder)
+    code, out, _ = run(capfd, "inspect", tmp_path / folder)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()][:2] == [[split], ["pictures", "2"]]
+
+
+def test_inspect_names_the_file_that_every_split_needs(tmp_path, capfd):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    code, _, err = run(capfd, "inspect", tmp_path)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "fer2013new.csv: missing; FER+'s votes come from" in err
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,15 @@ def test_folders_without_the_name_of_a_split(tmp_path):
     assert len(affectnet.read(tmp_path / "val_set", "valid")) == 1
 
 
+@pytest.mark.parametrize(("own", "other"), [("train", "valid"), ("valid", "train")])
+def test_a_splits_own_folder_is_not_read_as_the_other(tmp_path, own, other):
+    folder = affectnet.SPLITS[own][2]
+    write_affectnet_folders(tmp_path, [(0, 0, 0)], split=folder)
+    assert len(affectnet.read(tmp_path / folder, own)) == 1
+    with pytest.raises(FileNotFoundError, match=f"no AffectNet {other} split here"):
+        affectnet.read(tmp_path / folder, other)
+
+
 def test_landmarks_of_folders(tmp_path):
     write_affectnet_folders(tmp_path, [(0, 0, 0)])
     data = affectnet.read(tmp_path, crop="landmarks", size=100, channels=3)

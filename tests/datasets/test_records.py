@@ -183,6 +183,37 @@ def test_a_run_that_was_stopped_goes_on(written, pictures, tmp_path):
     assert records.verify(folder).shards == records.read_index(written).shards
 
 
+@pytest.mark.parametrize("other", ["another folder", "other boxes"])
+def test_pictures_of_the_same_names_are_not_mixed(pictures, tmp_path, other):
+    header = ["path", "valence", "left", "top", "width", "height"]
+    for name, side in (("boxes.csv", 12), ("others.csv", 9)):
+        rows = [[f"{number}.png", 0, 2, 2, side, side] for number in range(COUNT)]
+        write_csv(tmp_path / name, header, rows)
+    elsewhere = tmp_path / "elsewhere"
+    for number in range(COUNT):
+        save(elsewhere / f"{number}.png", 255 - pixels_of(number, 16))
+
+    def stop(done, of):
+        if done == 12:
+            raise KeyboardInterrupt
+
+    def write(table, root):
+        data = read(tmp_path / table, root=root)
+        record_writer.write(
+            data, tmp_path / "out", split="train", source="x", shards=6, progress=stop
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        write("boxes.csv", pictures.parent)
+    with pytest.raises(ValueError, match="holds part of another data set"):
+        write(
+            *{
+                "another folder": ("boxes.csv", elsewhere),
+                "other boxes": ("others.csv", pictures.parent),
+            }[other]
+        )
+
+
 def test_a_finished_folder_is_left_alone(written, pictures):
     with pytest.raises(FileExistsError, match=r"index\.json: exists already"):
         record_writer.write(read(pictures), written, split="train", source="x")

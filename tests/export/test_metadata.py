@@ -99,3 +99,25 @@ def test_the_interpreter_loads_it_from_a_path_and_from_bytes(
     assert found["input"]["dtype"] == "uint8"
     assert found["outputs"] == ["emotion", "valence_arousal"]
     assert found["description"].startswith("Functional of ")
+
+
+@pytest.mark.parametrize(
+    ("class_names", "outputs", "said", "not_said"),
+    [
+        (emotions.NAMES, ("emotion", "valence_arousal"), ("FER+", "circumplex"), ()),
+        (emotions.NAMES, ("emotion",), ("FER+",), ("circumplex",)),
+        (("calm", "tense"), ("emotion", "valence_arousal"), (), ("FER+", "circumplex")),
+        (emotions.NAMES[::-1], ("emotion",), (), ("FER+",)),
+    ],
+)
+def test_no_limit_is_claimed_of_what_a_model_is_not(
+    class_names: tuple[str, ...],
+    outputs: tuple[str, ...],
+    said: tuple[str, ...],
+    not_said: tuple[str, ...],
+) -> None:
+    text = " ".join(metadata.limits_of(class_names, outputs))
+    for words in ("not a feeling", "Article 5(1)(f)", *said):
+        assert words in text
+    for words in not_said:
+        assert words not in text

@@ -265,6 +265,26 @@ def test_start_from_a_run_with_or_without_mirror_images(width, before, tmp_path)
         np.testing.assert_allclose(network(faces)[name], answer, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("width", [SMALL.width, 0.5])
+@pytest.mark.parametrize(("before", "after"), [(0.0, 0.2), (0.3, 0.0), (0.3, 0.2)])
+def test_start_from_a_run_of_another_stochastic_depth(width, before, after, tmp_path):
+    source = LightweightCNN(weights=None, width=SMALL.width, stochastic_depth=before)
+    source.save(tmp_path / "m.keras")
+    start = str(tmp_path / "m.keras")
+    network = compiled(replace(SMALL, width=width, stochastic_depth=after, start_from=start), 10)
+    assert network.stochastic_depth == after
+    faces = np.random.default_rng(0).uniform(0, 255, (3, 48, 48, 1))
+    for name, answer in source(faces).items():
+        np.testing.assert_allclose(network(faces)[name], answer, rtol=0, atol=1e-5)
+
+
+def test_the_log_names_what_curves_show(small_set, tmp_path):
+    run(small_set, tmp_path / "run", replace(SMALL, epochs=1))
+    (row,) = rows_of(tmp_path / "run")
+    assert "valence_arousal_concordance" in row
+    assert "val_valence_arousal_concordance" in row
+
+
 def command(data, out, *more):
     arguments = [
         "train", "--data", data, "--out", out, "--epochs", "4", "--batch-size", "8",

@@ -79,7 +79,8 @@ def main() -> None:
 def _shipped() -> list[str]:
     heads = [
         "file", "bytes", "accuracy (95 % interval)", "without duplicates", "worse pictures",
-        "balanced", "cross-entropy", "calibration error", "CCC valence", "CCC arousal",
+        "balanced (standard error)", "cross-entropy", "calibration error",
+        "CCC valence", "CCC arousal",
     ]  # fmt: skip
     rows = []
     for entry in catalog.entries():
@@ -93,7 +94,7 @@ def _shipped() -> list[str]:
                 f"{scores['accuracy']:.2%} ({low:.1%} to {high:.1%})",
                 f"{apart['accuracy']:.2%} of {apart['images']:,}",
                 f"{scores['corrupted']['mean']:.2%}" if "corrupted" in scores else "",
-                f"{scores['balanced_accuracy']:.1%}",
+                f"{scores['balanced_accuracy']:.1%} ({model_cards.balanced_error(scores):.1%})",
                 f"{scores['cross_entropy']['outlier_free_votes']:.3f}",
                 f"{scores['calibration_error']:.3f}",
                 f"{scores['valence']['concordance']:.3f}",
@@ -130,7 +131,9 @@ def _shipped() -> list[str]:
         f"Scored on FER+ valid by the official rule: {images:,} images, eight emotions. Duplicates "
         "are images that stand pixel for pixel in train; training left those out. Worse pictures "
         "are the mean over nine things that a camera and a face detector do to a picture, each on "
-        "all images, as `keras-affect evaluate --corrupt` scores them. Cross-entropy is "
+        "all images, as `keras-affect evaluate --corrupt` scores them. Balanced accuracy counts "
+        "each emotion alike, and so hangs on the few pictures of disgust and contempt. "
+        "Cross-entropy is "
         f"against the votes without outliers, whose own entropy, {floor:.3f}, no model goes below. "
         "Valence and arousal are compared with what the votes imply, not with human ratings.",
         *found_here,
@@ -184,14 +187,21 @@ def _quantizations() -> list[str]:
     return [
         "### Quantizations",
         f"`{entry.name}` of {entry.model} by each quantization of `export.to_litert`, on the same "
-        f"{exact['images']:,} images: `python export/report_all.py --data PATH/TO/FERPLUS`. "
+        f"{exact['images']:,} images: `python export/report_all.py --data PATH/TO/FERPLUS"
+        f"{' --time' if timed else ''}`{_on_processor(reports) if timed else ''}. "
         "These files keep the names of tensors inside, which the newest that ship leave out. "
         "[export/reports](export/reports) has operators too, and what int8 costs each layer. "
-        "`int8` alone computes in integers throughout. `int4` is the smallest; what "
-        "`training.QuantizationAware` wins back of what it loses is shown by "
-        "[an example](examples/08_four_bits.py).",
+        "`int8` alone computes in integers throughout. `int4` is the smallest, and loses most; "
+        "[an example](examples/08_four_bits.py) shows how little of that "
+        "`training.QuantizationAware` wins back.",
         "\n".join(f"| {' | '.join(line)} |" for line in lines),
     ]
+
+
+def _on_processor(reports: dict[str, Any]) -> str:
+    return (
+        f", on {' and '.join({report['latency']['processor']: 0 for report in reports.values()})}"
+    )
 
 
 def _compared(scores: dict[str, Any]) -> list[str]:

@@ -90,8 +90,10 @@ web: $(BIN)/python  ## Build the web page, for keras-affect demo --web; needs No
 	cd $(WEB) && sh ../../tools/with_node.sh npm run build
 
 wheel: $(BIN)/python  ## Build the wheel into dist/, with the web page where Node is
-	@if $(NODE) --check; then $(MAKE) web; else rm -rf $(PAGE); \
-		echo "make: no Node 20.19 or later is here: this wheel is without the web page"; fi
+	@# The removal stands by itself: a line that holds $$(MAKE) runs under `make -n` too.
+	@$(NODE) --check || { rm -rf $(PAGE); \
+		echo "make: no Node 20.19 or later is here: this wheel is without the web page"; }
+	@if $(NODE) --check; then $(MAKE) web; fi
 	$(PIP) wheel --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 

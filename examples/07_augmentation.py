@@ -28,11 +28,12 @@ from string import Template
 import numpy as np
 import tensorflow as tf
 from matplotlib.cbook import get_sample_data
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 import keras_affect as ka
 from keras_affect.augmentation import Cutout, Mixup, face_pipeline
 from keras_affect.datasets.draws import example_keys
+from keras_affect.runtime import PictureError, read_picture
 
 SIDE = 48
 DRAWS = 8
@@ -135,10 +136,10 @@ def photograph() -> np.ndarray:
 
 
 def picture(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        return _gray(image, (left, top, left + side, top + side))
+    image = read_picture(path).image
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return _gray(image, (left, top, left + side, top + side))
 
 
 def _gray(image: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -197,8 +198,8 @@ def main() -> None:
     else:
         try:
             face, words = picture(arguments.picture), f"{arguments.picture.name}."
-        except UnidentifiedImageError:
-            parser.error(f"{arguments.picture}: not a picture")
+        except PictureError as error:
+            parser.error(str(error))
         except OSError as error:
             parser.error(f"{arguments.picture}: {error.strerror or error}")
     arguments.out.write_text(page(face, words, arguments.seed), encoding="utf-8")

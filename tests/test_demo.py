@@ -338,6 +338,16 @@ def test_a_file_and_a_link_are_refused(tmp_path):
             check_folder(tmp_path / name)
 
 
+@pytest.mark.parametrize("out", [".", "..", "../../"])
+def test_the_folder_that_it_runs_in_is_refused_before_the_work(tmp_path, monkeypatch, out):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    with pytest.raises(FileExistsError, match="the folder that this runs in, or one above"):
+        demo.run(out, console=Console(quiet=True))
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"]
+    assert check_folder("here").name == "here"
+
+
 def test_an_empty_folder_and_an_earlier_demo_are_replaced(tmp_path):
     out = tmp_path / "out"
     out.mkdir()

@@ -254,3 +254,19 @@ def test_help_lists_every_target_that_is_meant_for_hands(clone):
         line for line in (clone / "Makefile").read_text().splitlines() if line.startswith(".PHONY")
     )
     assert listed == set(phony.split()[1:]) - {"FORCE"}
+
+
+def test_asking_what_make_wheel_does_removes_no_page(clone):
+    """`make -n` runs lines that hold $(MAKE), and tests ask it what targets do."""
+    page = clone / "keras_affect" / "demo" / "web_files" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    without_node = os.environ | {"PATH": "/usr/bin:/bin", "HOME": str(clone)}
+    _script(clone / "tools" / "with_node.sh", "exit 1")
+    run = subprocess.run(
+        ["make", "-n", "wheel"],
+        cwd=clone, env=without_node, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert page.exists()
+    assert "rm -rf" in run.stdout

@@ -129,10 +129,12 @@ def _shipped() -> list[str]:
     return [
         "### The weights that ship",
         f"Scored on FER+ valid by the official rule: {images:,} images, eight emotions. Duplicates "
-        "are images that stand pixel for pixel in train; training left those out. Worse pictures "
-        "are the mean over nine things that a camera and a face detector do to a picture, each on "
-        "all images, as `keras-affect evaluate --corrupt` scores them. Balanced accuracy counts "
-        "each emotion alike, and so hangs on the few pictures of disgust and contempt. "
+        "are images that stand pixel for pixel in train; training left those out, but not what is "
+        "nearly equal (`keras-affect inspect` finds 135 such pairs across train and valid), which "
+        "flatters all of these scores a little. Worse pictures are the mean over nine things "
+        "that a camera and a face detector do to a picture, each on all images, as `keras-affect "
+        "evaluate --corrupt` scores them. Balanced accuracy counts each emotion alike, and so "
+        "hangs on the few pictures of disgust and contempt. "
         "Cross-entropy is "
         f"against the votes without outliers, whose own entropy, {floor:.3f}, no model goes below. "
         "Valence and arousal are compared with what the votes imply, not with human ratings.",

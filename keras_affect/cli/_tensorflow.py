@@ -18,6 +18,11 @@ def need_tensorflow() -> None:
     """
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError("this command needs TensorFlow: pip install 'keras-affect[tensorflow]'")
+    if sys.stderr is None:  # closed: there is nothing to keep clean, and file 2 is another
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+        return
     sys.stderr.flush()
     shown = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -67,10 +66,10 @@ def evaluate(
     from rich.console import Console
 
     from keras_affect import evaluation
-    from keras_affect.runtime.native_notes import without_native_notes
+    from keras_affect.runtime.native_notes import standard_error, without_native_notes
 
     # The bar's own way to the terminal, past the notes that are held back.
-    with os.fdopen(os.dup(2), "w") as terminal, without_native_notes():
+    with standard_error() as terminal, without_native_notes():
         scores = evaluation.evaluate(
             model,
             data,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,12 +93,12 @@ def export(
     from keras_affect import models
     from keras_affect.export import calibration as pictures
     from keras_affect.export import to_litert, to_litert_clip, to_litert_streaming
-    from keras_affect.runtime.native_notes import without_native_notes
+    from keras_affect.runtime.native_notes import standard_error, without_native_notes
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
         # The bar's own way to the terminal, past the notes that are held back.
-        os.fdopen(os.dup(2), "w") as terminal,
+        standard_error() as terminal,
         without_native_notes(),
         Progress(
             *columns,

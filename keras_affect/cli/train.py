@@ -151,6 +151,7 @@ def train(
                 "--resume": resume or None,
                 "--tensorboard": tensorboard or None,
                 "--deterministic": deterministic or None,
+                "--on-error": None if on_error == "raise" else on_error,
             },
             given={
                 "epochs": epochs,

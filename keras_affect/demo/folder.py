@@ -18,9 +18,13 @@ def check_folder(path: str | Path) -> Path:
     """The path, after it was seen that a demo may put its folder there.
 
     Raises:
-        FileExistsError: If a file stands there, or a folder that is neither empty nor a demo's.
+        FileExistsError: If a file stands there, a folder that is neither empty nor a demo's, or
+            the working directory or one above it.
     """
     path = Path(path)
+    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        # A whole folder takes its place in one rename, which no program can do to its own.
+        raise FileExistsError(f"{path}: the folder that this runs in, or one above; name another")
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise FileExistsError(f"{path}: not a folder; name another one with --out")
     if path.is_dir() and any(path.iterdir()) and not (path / MARK).is_file():

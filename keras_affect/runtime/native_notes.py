@@ -7,8 +7,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
 
-__all__ = ["without_native_notes"]
+__all__ = ["standard_error", "without_native_notes"]
 
 _NOTE = b"INFO: "
 
@@ -21,10 +23,12 @@ def without_native_notes() -> Iterator[None]:
     no switch for it. The process's standard error is redirected meanwhile: for a command line,
     which owns its process, not for a library's callers.
     """
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # standard error is closed: there is nothing to keep clean
+    kept = None
+    if sys.stderr is not None:  # closed before Python began, file 2 may be any other
+        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            kept = os.dup(2)
+    if kept is None:  # standard error is closed: there is nothing to keep clean
         yield
         return
     with tempfile.TemporaryFile() as notes:
@@ -39,3 +43,14 @@ def without_native_notes() -> Iterator[None]:
             for line in notes:
                 if not line.startswith(_NOTE):
                     os.write(2, line)
+
+
+def standard_error() -> TextIO:
+    """A way of its own to standard error, which shows in such a block too; it is to be closed.
+
+    Where standard error is closed it leads nowhere.
+    """
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            return os.fdopen(os.dup(2), "w")
+    return Path(os.devnull).open("w", encoding="utf-8")

@@ -112,7 +112,12 @@ def read_folder(
     files: list[Path] = []
     labels: list[int] = []
     for place, path in enumerate(classes):
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
+        found = sorted(
+            file
+            for file in path.iterdir()
+            # Hidden ones are what systems lay beside pictures, as macOS's "._face.jpg".
+            if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")
+        )
         if not found:
             raise ValueError(f"{path}: holds no picture ({', '.join(_SUFFIXES)})")
         files += found

@@ -62,11 +62,14 @@ def train(
         FileNotFoundError: If data, a teacher, or with `resume` the run, are not there.
         ValueError: If a row or picture is at fault, a teacher does not fit, or `out` was trained
             by another recipe or other teachers, from another start or on other pictures.
-        ImportError: If `tensorboard` is asked for and not installed.
+        ImportError: If matplotlib, which the report's plots need, is not installed, or
+            `tensorboard` is asked for and is not.
     """
     console = console or Console()
     out = Path(out)
     _check_folder(out, recipe, resume)
+    # Before the work and not after it: the report's plots need matplotlib.
+    importlib.import_module("keras_affect.visualize")
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ImportError("--tensorboard needs the package tensorboard: pip install tensorboard")
 

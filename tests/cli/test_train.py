@@ -81,6 +81,7 @@ def test_resumed_without_a_recipe_a_run_goes_on_by_its_own(asked, tmp_path, capf
         (("--from", "ferplus", "--teacher", "one"), "--from goes with no --teacher"),
         (("--from", "ferplus", "--stem-convolutions", "2"), "goes with no --stem-convolutions"),
         (("--from", "ferplus", "--no-mirrored"), "--from goes with no --mirrored"),
+        (("--from", "ferplus", "--on-error", "skip"), "--from goes with no --on-error"),
         (("--from", "ferplus", "--recipe", "ferplus_tiny"), "--from goes with no --recipe"),
     ],
 )

@@ -71,6 +71,22 @@ def test_a_picture_of_one_s_own(tmp_path):
     )  # fmt: skip
 
 
+def test_a_picture_is_read_as_the_package_reads_it(tmp_path):
+    """Upright, and of 16 bits the upper eight."""
+    rows = np.repeat(np.arange(60, dtype=np.uint16) * 256 * 4, 60).reshape(60, 60)
+    Image.fromarray(rows).save(tmp_path / "deep.png")
+    upright = Image.fromarray((rows >> 8).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    turned.save(tmp_path / "turned.png", exif=exif)
+    for name in ("deep", "turned"):
+        run_example(NAME, "--picture", tmp_path / f"{name}.png", "--out", tmp_path / f"{name}.html")
+        (original,) = figures(tmp_path / f"{name}.html")[0]["As it is"]
+        assert original[0].max() < 10
+        assert original[-1].min() > 226
+
+
 def test_refusals(page, capsys, tmp_path):
     assert "is there already; --overwrite replaces it" in refused(capsys, NAME, "--out", page)
     out = tmp_path / "page.html"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from keras_affect.runtime.native_notes import without_native_notes
+from keras_affect.runtime.native_notes import standard_error, without_native_notes
 
 
 def test_notes_go_and_all_else_stays(capfd):
@@ -28,12 +28,25 @@ def test_errors_pass_and_what_was_said_is_not_lost(capfd):
     assert capfd.readouterr().err == "ERROR: no such operator\n"
 
 
-def test_a_closed_standard_error_is_no_error():
-    code = (
-        "import os\nfrom keras_affect.runtime.native_notes import without_native_notes\n"
-        "os.close(2)\nwith without_native_notes():\n    print('fine')"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
-    )
+USES = (
+    "from keras_affect.runtime.native_notes import standard_error, without_native_notes\n"
+    "with standard_error() as shown, without_native_notes():\n"
+    "    print('nothing', file=shown)\n"
+    "    print('fine')"
+)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_closed_standard_error_is_no_error(before):
+    """Closed by whoever starts the program, as a daemon is, or by the program itself."""
+    command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, USES]
+    if not before:
+        command = [sys.executable, "-c", f"import os\nos.close(2)\n{USES}"]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     assert run.stdout == "fine\n"
+
+
+def test_standard_error_shows_while_notes_are_held_back(capfd):
+    with standard_error() as shown, without_native_notes():
+        print("a bar", file=shown, flush=True)
+        assert capfd.readouterr().err == "a bar\n"

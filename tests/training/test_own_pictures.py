@@ -52,6 +52,14 @@ def test_pictures_are_read_as_a_device_reads_them(tmp_path):
     np.testing.assert_array_equal(again.images, valid.images)
 
 
+def test_what_a_system_lays_beside_pictures_is_passed_over(tmp_path):
+    for name in ("calm", "tense"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (16, 16)).save(tmp_path / name / "face.png")
+        (tmp_path / name / "._face.png").write_bytes(b"Mac OS X")
+    assert len(read_folder(tmp_path, (16, 16, 1)).images) == 2
+
+
 def test_a_run_that_cannot_begin_leaves_no_folder(source, tmp_path):
     folder = write_pictures(tmp_path / "faces")
     with pytest.raises(ValueError, match="`learning_rate`"):

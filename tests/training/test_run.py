@@ -278,6 +278,14 @@ def test_start_from_a_run_of_another_stochastic_depth(width, before, after, tmp_
         np.testing.assert_allclose(network(faces)[name], answer, rtol=0, atol=1e-5)
 
 
+def test_what_plots_need_is_looked_for_before_the_work(small_set, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras_affect.visualize", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match="plots need matplotlib"):
+        run(small_set, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_log_names_what_curves_show(small_set, tmp_path):
     run(small_set, tmp_path / "run", replace(SMALL, epochs=1))
     (row,) = rows_of(tmp_path / "run")

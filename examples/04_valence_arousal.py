@@ -185,6 +185,11 @@ def main() -> None:
         parser.error("name a csv, or say --smoke")
     if arguments.out.exists():
         parser.error(f"{arguments.out} is there already; name another file")
+    if not arguments.out.parent.is_dir():
+        parser.error(f"{arguments.out.parent} is no folder")
+    for option in ("seeds", "epochs"):
+        if getattr(arguments, option) < 1:
+            parser.error(f"--{option} must be at least 1, and is {getattr(arguments, option)}")
     with tempfile.TemporaryDirectory() as scratch:
         table = draw_faces(Path(scratch)) if arguments.smoke else arguments.table
         epochs = 1 if arguments.smoke else arguments.epochs

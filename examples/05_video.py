@@ -37,6 +37,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -243,13 +244,23 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="where to write the model that is trained")
     parser.add_argument("--video", type=Path, help="a folder, a GIF or a video; else one is drawn")
     parser.add_argument("--cropped", action="store_true", help="frames are faces already")
-    parser.add_argument("--rate", type=float, default=RATE, help="frames a second")
+    parser.add_argument(
+        "--rate", type=float, default=RATE, help=f"frames a second of the video, {RATE} if not said"
+    )
     parser.add_argument("--smoke", action="store_true", help="few clips and one epoch")
     arguments = parser.parse_args()
     if not arguments.rate > 0:
         parser.error(f"--rate must be above 0, and is {arguments.rate:g}")
-    if arguments.keep is not None and arguments.keep.exists():
-        parser.error(f"{arguments.keep} is there already")
+    if arguments.keep is not None:
+        if arguments.keep.exists():
+            parser.error(f"{arguments.keep} is there already")
+        if arguments.keep.suffix != ".tflite" or not arguments.keep.parent.is_dir():
+            parser.error(f"{arguments.keep}: expected a .tflite in a folder that is there")
+    # Before the training, which takes more than a minute.
+    if arguments.video is not None and not arguments.video.exists():
+        parser.error(f"{arguments.video}: no such file or folder")
+    if arguments.video is not None and not arguments.cropped and find_spec("cv2") is None:
+        parser.error("faces are found by OpenCV: pip install 'keras-affect[faces]', or --cropped")
     if arguments.keep is not None and arguments.model is not None:
         parser.error("--keep is for a model that is trained, and --model gives one")
     clips, epochs, time = (8, 1, 12) if arguments.smoke else (CLIPS, EPOCHS, TIME)

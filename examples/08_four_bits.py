@@ -26,6 +26,7 @@ of a point, which is three pictures and may be chance.
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ import keras
 import numpy as np
 
 import keras_affect as ka
+from keras_affect.weights import catalog
 
 
 def compiled(model: Any, learning_rate: float, steps: int) -> Any:
@@ -87,6 +89,13 @@ def main() -> None:
         parser.error("say --data, or --smoke")
     if options.out.exists():
         parser.error(f"{options.out} is there already; name another file")
+    # Before the training: the last step writes the file.
+    if options.out.suffix != ".tflite" or not options.out.parent.is_dir():
+        parser.error(f"{options.out}: expected a .tflite in a folder that is there")
+    if find_spec("litert_quantizer") is None:
+        parser.error("int4 needs the extra quantize: pip install 'keras-affect[quantize]'")
+    if options.weights not in catalog.names():
+        parser.error(f"{options.weights} does not ship; expected one of {sorted(catalog.names())}")
 
     steps = 2 if options.smoke else options.steps
     try:

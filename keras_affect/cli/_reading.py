@@ -87,11 +87,26 @@ class Reading:
     def split(self, data: Path, split: str | None) -> Labelled:
         """One split."""
         kind = _kind(data)
+        self._check_options(data, kind)
         if kind == "csv":
             return self._table(data, split)
         if split is None:
             raise ValueError(f"{data}: name one of its splits with --split")
         return self._ferplus(data, split) if kind == "ferplus" else self._affectnet(data, split)
+
+    def _check_options(self, data: Path, kind: str) -> None:
+        """Refuse what would change nothing in how data of this kind are read."""
+        usual = {"root": None, "codes": None, "scale": "unit", "encoding": None}
+        given = {
+            "csv": [f"--{name}" for name, value in self._csv.items() if value != usual[name]],
+            # "votes" is what `inspect` reads, and no choice of anybody's.
+            "ferplus": [] if self._labels in ("distribution", "votes") else ["--labels"],
+            "affectnet": [] if self._crop is None else ["--crop"],
+        }
+        idle = [option for of, options in given.items() if of != kind for option in options]
+        if idle:
+            what = {"csv": "a csv", "ferplus": "FER+", "affectnet": "a folder of AffectNet"}[kind]
+            raise ValueError(f"{data}: {what} goes without {', '.join(idle)}")
 
     def all_splits(self, data: Path, names: str | None) -> Iterator[tuple[str, Labelled]]:
         """Each split that is named, or is there."""

@@ -13,6 +13,8 @@ from keras_affect.cli._tensorflow import need_tensorflow
 
 __all__ = ["demo"]
 
+_PORT = 8000
+
 
 def demo(
     data: Annotated[
@@ -25,7 +27,7 @@ def demo(
         bool,
         typer.Option("--web", help="Instead, serve the page that reads your camera in a browser."),
     ] = False,
-    port: Annotated[int, typer.Option(help="For --web: the port on 127.0.0.1; 0 for any.")] = 8000,
+    port: Annotated[int, typer.Option(help="For --web: the port on 127.0.0.1; 0 for any.")] = _PORT,
 ) -> None:
     """Train on drawn faces, export to int8, run it without TensorFlow, read a photograph.
 
@@ -39,6 +41,8 @@ def demo(
             raise ValueError("--web trains and writes nothing: it goes without --data and --out")
         _serve_page(port)
         return
+    if port != _PORT:
+        raise ValueError("--port is that of the page: it goes with --web")
     from keras_affect.demo.folder import check_folder
 
     check_folder(out)

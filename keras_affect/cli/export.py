@@ -118,6 +118,11 @@ def export(
                 f"{model} is a model of clips: it goes without --input, --resize-from, "
                 "--keep-float, --layer-errors and --mediapipe"
             )
+        if is_of_clips and data is not None and not config.needs_calibration:
+            raise ValueError(
+                f"{model} is a model of clips, which --data cannot score; {config.name} needs "
+                "no calibration, so it goes without"
+            )
         images = labelled = None
         if calibration is not None:
             bar.update(task, description="reading pictures")

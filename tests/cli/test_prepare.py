@@ -29,6 +29,11 @@ def test_prepare_writes_ferplus(tmp_path, capfd):
     assert code == 2
     assert "name one of its splits with --split" in err
     options = ("--split", "train", "--labels", "majority")
+    code, _, err = run(
+        capfd, "prepare", tmp_path / "ferplus", tmp_path / "out", *options, "--crop", "box"
+    )
+    assert code == 2
+    assert "FER+ goes without --crop" in err
     code, *_ = run(capfd, "prepare", tmp_path / "ferplus", tmp_path / "out", *options)
     assert code == 0
     index = records.read_index(tmp_path / "out")
@@ -40,6 +45,12 @@ def test_prepare_writes_ferplus(tmp_path, capfd):
     [
         (("prepare", "faces.csv", "out", "--scale", "ten"), "argument `target`"),
         (("prepare", "faces.csv", "out", "--codes", "raf"), "argument `codes`"),
+        (("prepare", "faces.csv", "out", "--crop", "box"), "faces.csv: a csv goes without --crop"),
+        (("prepare", "faces.csv", "out", "--labels", "majority"), "a csv goes without --labels"),
+        (
+            ("prepare", ".", "out", "--root", "faces", "--scale", "five", "--encoding", "cp949"),
+            ".: a folder of AffectNet goes without --root, --scale, --encoding",
+        ),
     ],
 )
 def test_bad_input(table, tmp_path, monkeypatch, capfd, arguments, match):

@@ -103,6 +103,18 @@ def test_what_it_would_not_use_is_refused(given, monkeypatch, capsys):
     assert capsys.readouterr().err == expected
 
 
+def test_a_port_without_the_page_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["keras-affect", "demo", "--port", "9000"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "keras-affect: --port is that of the page: it goes with --web\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_module_stands_on_the_standard_library_and_the_catalog():
     code = (
         "import sys, keras_affect.demo.web\n"

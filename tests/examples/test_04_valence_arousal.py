@@ -42,6 +42,8 @@ def write_ratings(folder, count=4):
     [
         (["--out", "new.png"], "name a csv, or say --smoke"),
         (["ratings.csv", "--out", "ratings.csv"], "is there already; name another file"),
+        (["ratings.csv", "--out", "none/new.png"], "none is no folder"),
+        (["ratings.csv", "--out", "new.png", "--seeds", "0"], "--seeds must be at least 1"),
         (["none.csv", "--out", "new.png"], "No such file or directory: 'none.csv'"),
         # All of one series: they stay together, and leave one half empty.
         (["ratings.csv", "--out", "new.png"], "rated pictures in its halves; expected 8 in each"),

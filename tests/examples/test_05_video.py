@@ -70,5 +70,9 @@ def test_bad_arguments_end_in_a_line(capsys, run, tmp_path):
     assert "no such file" in refused(capsys, NAME, "--model", tmp_path / "none.tflite")
     assert "is there already" in refused(capsys, NAME, "--keep", run[1])
     assert "holds no picture" in refused(capsys, NAME, "--model", run[1], "--video", tmp_path)
+    for place in (tmp_path / "stream.bin", tmp_path / "none" / "stream.tflite"):
+        said = refused(capsys, NAME, "--keep", place)
+        assert "expected a .tflite in a folder that is there" in said
     missing = tmp_path / "none.mp4"
+    assert "none.mp4: no such file" in refused(capsys, NAME, "--video", missing)
     assert "none.mp4: no such file" in refused(capsys, NAME, "--model", run[1], "--video", missing)

@@ -25,6 +25,9 @@ def test_rounded_trained_and_exported(tmp_path, capsys):
         (["--out", "a.tflite"], "say --data, or --smoke"),
         (["--smoke", "--out", "."], "is there already; name another file"),
         (["--data", "nowhere", "--out", "a.tflite"], "nowhere"),
+        (["--smoke", "--out", "a.bin"], "a.bin: expected a .tflite in a folder that is there"),
+        (["--smoke", "--out", "none/a.tflite"], "expected a .tflite in a folder that is there"),
+        (["--smoke", "--out", "a.tflite", "--weights", "huge"], "huge does not ship"),
     ],
 )
 def test_refusals(tmp_path, monkeypatch, capsys, arguments, match):

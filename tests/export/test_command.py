@@ -137,6 +137,10 @@ def test_a_model_of_clips(run: Any, tiny: Any, tmp_path: Path, monkeypatch: Any)
         (("tiny.keras", "--frames", "3"), "tiny.keras is of single pictures"),
         (("clips.keras", "--frames", "0"), "argument `frames`. Expected an integer from 1"),
         (("clips.keras", "--input", "rgb"), "clips.keras is a model of clips: it goes without"),
+        (
+            ("clips.keras", "--data", "nowhere"),
+            "clips.keras is a model of clips, which --data cannot score; float32 needs no",
+        ),
         (("clips.keras", "--quantization", "int4"), "argument `quantization`. Expected one of"),
     ):
         code, _, err = run(arguments[0], "a.tflite", *exact, *arguments[1:])

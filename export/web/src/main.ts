@@ -43,6 +43,10 @@ let video: HTMLVideoElement | undefined;
 let picture: ImageData | undefined;
 /** Counts the reader's deeds: what an earlier one started must not show itself after a later one. */
 let turn = 0;
+/** The same for models: the last chosen one reads, not the last to arrive. */
+let modelTurn = 0;
+/** Which of the picture's faces the reader chose; undefined for the largest. */
+let chosenFace: number | undefined;
 let shownAt = Number.NEGATIVE_INFINITY;
 let lastFrameAt: number | undefined;
 let rate = 0;
@@ -122,7 +126,20 @@ function showReading(result: Read, source: "camera" | "picture"): void {
 }
 
 async function loadModel(chosen: ModelEntry): Promise<void> {
-  const loaded = await AffectModel.load(await modelContent(chosen));
+  const mine = ++modelTurn;
+  let loaded: AffectModel;
+  try {
+    loaded = await AffectModel.load(await modelContent(chosen));
+  } catch (error) {
+    if (mine !== modelTurn) return;
+    // The one before it reads on.
+    if (entry !== undefined) modelSelect.selectedIndex = entries.indexOf(entry);
+    throw error;
+  }
+  if (mine !== modelTurn) {
+    loaded.delete();
+    return;
+  }
   model?.delete();
   model = loaded;
   entry = chosen;
@@ -163,11 +180,12 @@ function kindOf(one: ModelEntry): string {
 }
 
 /** Read the chosen picture once more, as after another face or model was chosen. */
-async function readAgain(chosen?: number): Promise<void> {
+async function readAgain(): Promise<void> {
   if (picture === undefined || detector === undefined || model === undefined) return;
   const mine = turn;
+  const chosen = chosenFace;
   const result = await read(picture, detector, model, chosen);
-  if (mine !== turn) return;
+  if (mine !== turn || chosen !== chosenFace) return;
   stage.show(picture, result.faces, result.face?.box, false);
   steadyEmotion.reset();
   steadyValenceArousal.reset();
@@ -190,7 +208,10 @@ function showFaceChoice(result: Read, chosen: number): void {
         const button = document.createElement("button");
         button.type = "button";
         button.textContent = `Face ${i + 1}`;
-        button.addEventListener("click", () => void guarded(() => readAgain(i)));
+        button.addEventListener("click", () => {
+          chosenFace = i;
+          void guarded(readAgain);
+        });
         return button;
       }),
     );
@@ -209,6 +230,7 @@ async function openPicture(file: File): Promise<void> {
     await ready;
     if (mine !== turn) return;
     picture = pixels;
+    chosenFace = undefined;
     facesGroup.replaceChildren();
     await readAgain();
   } catch (error) {
@@ -219,11 +241,13 @@ async function openPicture(file: File): Promise<void> {
 
 async function startCamera(): Promise<void> {
   const mine = ++turn;
-  setStatus("Waiting for the camera …");
   let opened: HTMLVideoElement;
   try {
+    setStatus("Loading the models …");
+    await ready; // before the camera is on, which it must not be for nothing
+    if (mine !== turn) return;
+    setStatus("Waiting for the camera …");
     opened = await openCamera();
-    await ready;
   } catch (error) {
     if (mine === turn) setStatus("");
     throw error;
@@ -236,6 +260,8 @@ async function startCamera(): Promise<void> {
   facesGroup.hidden = true;
   video = opened;
   cameraButton.textContent = "Stop camera";
+  // Else a reader of screens would hear each frame's; `announcements` says what counts.
+  element("status").setAttribute("aria-live", "off");
   showNothing("–");
   const [track] = (opened.srcObject as MediaStream).getVideoTracks();
   track?.addEventListener("ended", () => {
@@ -280,6 +306,7 @@ function stopCamera(): void {
   video = undefined;
   rate = 0;
   cameraButton.textContent = "Start camera";
+  element("status").removeAttribute("aria-live");
   element("rate").textContent = "–";
   stage.clear();
   showNothing("–");

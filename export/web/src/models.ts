@@ -41,6 +41,13 @@ export async function modelEntries(): Promise<readonly ModelEntry[]> {
 export async function modelContent(entry: ModelEntry): Promise<Uint8Array<ArrayBuffer>> {
   const path = `models/${entry.file}`;
   const content = await fetched(path);
+  // Typed as always there; over plain http it is not.
+  if ((crypto.subtle as SubtleCrypto | undefined) === undefined) {
+    throw new LoadError(
+      "This browser lets a page check its files only over https or on this very device " +
+        "(127.0.0.1). Open the page so.",
+    );
+  }
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
   const found = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   if (found !== entry.sha256) throw new LoadError(`${path} is damaged: its hash is another.`);

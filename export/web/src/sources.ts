@@ -27,7 +27,12 @@ export async function openCamera(): Promise<HTMLVideoElement> {
   video.muted = true;
   video.playsInline = true;
   video.srcObject = stream;
-  await video.play();
+  try {
+    await video.play();
+  } catch (error) {
+    closeCamera(video); // or its light stays on until the page is closed
+    throw new SourceError(cameraProblem(error));
+  }
   return video;
 }
 

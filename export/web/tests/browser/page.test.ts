@@ -65,6 +65,29 @@ async function expectNothingShown(page: Page): Promise<void> {
   expect(EMOTIONS).not.toContain(now.emotion);
 }
 
+/** Load the page once more, with the camera's tracks kept where a test sees them. */
+async function reloadWatched(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const media = navigator.mediaDevices;
+    const ask = media.getUserMedia.bind(media);
+    const tracks: MediaStreamTrack[] = [];
+    Object.assign(window, { tracks });
+    media.getUserMedia = async (wanted) => {
+      const stream = await ask(wanted);
+      tracks.push(...stream.getTracks());
+      return stream;
+    };
+  });
+  await page.reload();
+}
+
+/** "live" or "ended", for each of the camera's tracks that the page ever got. */
+function trackStates(page: Page): Promise<string[]> {
+  return page.evaluate(() =>
+    (window as unknown as { tracks: MediaStreamTrack[] }).tracks.map((one) => one.readyState),
+  );
+}
+
 /** LiteRT's own notes come as errors of the console; what is left would be the page's. */
 function ownErrors(errors: readonly string[]): string[] {
   return errors.filter((text) => !/^(INFO|WARNING):/.test(text));
@@ -138,7 +161,52 @@ describe("pictures", () => {
     await expect
       .poll(() => page.getByRole("button", { name: "Face 2" }).getAttribute("aria-pressed"))
       .toBe("true");
-    expect((await shown(page)).bars).not.toEqual(first.bars);
+    const second = await shown(page);
+    expect(second.bars).not.toEqual(first.bars);
+    // Another model reads the face that was chosen.
+    await page.selectOption("#model", { index: 0 });
+    await expect.poll(async () => (await shown(page)).bars).not.toEqual(second.bars);
+    const button = page.getByRole("button", { name: "Face 2" });
+    expect(await button.getAttribute("aria-pressed")).toBe("true");
+  });
+
+  test("of two models the last chosen reads, and not the last to arrive", async () => {
+    const page = await openReady();
+    const options = await page.locator("#model option").allTextContents();
+    const before = await page.locator("#model").inputValue();
+    const [slow, quick] = options.map((_, i) => String(i)).filter((value) => value !== before);
+    let isHeld = true;
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route(`${address}models/*.tflite`, async (route) => {
+      const isFirst = isHeld;
+      isHeld = false;
+      if (isFirst) await held;
+      await route.continue();
+    });
+    const about = page.locator("#about");
+    const first = await about.textContent();
+    await page.selectOption("#model", slow as string);
+    await page.selectOption("#model", quick as string);
+    await expect.poll(() => about.textContent()).not.toBe(first);
+    const second = await about.textContent();
+    release();
+    await page.waitForTimeout(1000);
+    expect(await about.textContent()).toBe(second);
+    expect(await page.locator("#model").inputValue()).toBe(quick);
+  });
+
+  test("where a chosen model cannot be had, the one before reads on and is shown", async () => {
+    const page = await openReady();
+    const before = await page.locator("#model").inputValue();
+    const about = await page.locator("#about").textContent();
+    await page.route(`${address}models/*.tflite`, (route) => route.fulfill({ status: 404 }));
+    await page.selectOption("#model", before === "0" ? "1" : "0");
+    await page.getByRole("alert").filter({ hasText: "HTTP 404" }).waitFor();
+    expect(await page.locator("#model").inputValue()).toBe(before);
+    expect(await page.locator("#about").textContent()).toBe(about);
   });
 
   test("the session comes as a csv file", async () => {
@@ -336,13 +404,33 @@ describe("a camera that shows a face", () => {
 
   test("stopping lets the camera go and leaves nothing", async () => {
     const page = await openReady();
+    await reloadWatched(page);
+    await status(page, /^Ready\.$/);
     await page.click("#camera");
     await status(page, /^One face\.$/);
+    expect(await trackStates(page)).toEqual(["live"]);
+    // What changes with each frame is not read out; the announcer says what counts.
+    expect(await page.locator("#status").getAttribute("aria-live")).toBe("off");
     await page.click("#camera");
     await status(page, /^The camera is off\.$/);
+    expect(await trackStates(page)).toEqual(["ended"]);
+    expect(await page.locator("#status").getAttribute("aria-live")).toBeNull();
     await page.waitForTimeout(300);
     await expectNothingShown(page);
     expect(await page.locator("#view").isHidden()).toBe(true);
+  });
+
+  test("without a model the camera is not turned on", async () => {
+    const page = await openReady();
+    await page.route(`${address}models/*.tflite`, (route) => route.fulfill({ status: 404 }));
+    await reloadWatched(page);
+    const alert = page.getByRole("alert").filter({ hasText: "HTTP 404" });
+    await alert.waitFor();
+    await page.click("#camera");
+    await alert.waitFor();
+    await page.waitForTimeout(300);
+    expect(await trackStates(page)).toEqual([]);
+    expect(await page.locator("#camera").textContent()).toBe("Start camera");
   });
 
   test("with less motion wanted, figures change twice a second at most", async () => {

@@ -225,6 +225,8 @@ def _transcript(run: Path, data: Path) -> list[str]:
         else ""
     )
     last = names[run.name]
+    ships = {made["run"] for of_name in model_cards.trainings().values() for made in of_name}
+    other_seed = "" if run.name in ships else " The run below is of another seed than what ships."
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         (here / "runs").mkdir()
@@ -248,7 +250,7 @@ def _transcript(run: Path, data: Path) -> list[str]:
         "came next was decided when the valid accuracy of those before was seen. After the last "
         "epoch a run is averaged with its start, where `--start-share` says so, and what ships is "
         "mended as its card says and rounded to half precision: so the scores below differ from "
-        "one another and from those above, which are of what ships.",
+        f"one another and from those above, which are of what ships.{other_seed}",
         *(f"```text\n{text}\n```" for text in trained),
         *(f"```text\n{text}\n```" for text in shown),
     ]

@@ -18,7 +18,7 @@ BACKENDS := .venv-backends
 ON_ANY_BACKEND := tests/contract tests/layers tests/augmentation tests/parity \
 	tests/test_fixup_training.py tests/test_initializers.py tests/test_metrics.py \
 	tests/losses tests/models/test_architectures.py tests/models/test_batch_normalization.py \
-	tests/models/test_mirroring.py tests/models/test_temporal.py \
+	tests/models/test_mirroring.py tests/models/test_temporal.py tests/models/test_freezing.py \
 	tests/test_axis_metrics.py tests/test_ensembles.py tests/evaluation/test_occlusion.py \
 	tests/training/test_distillation.py tests/training/test_quantization_aware.py \
 	tests/training/test_frequencies.py tests/training/test_temperature.py \

@@ -137,7 +137,8 @@ def take_weights(model: Any, source: str) -> None:
         if isinstance(trained, AffectModel) and trained.mirrored != model.mirrored:
             # The same weights serve with mirror images and without.
             trained = _remade(trained, mirrored=model.mirrored)
-        if type(trained) is type(model) and trained.stochastic_depth != model.stochastic_depth:
+        is_alike = isinstance(trained, AffectModel) and type(trained) is type(model)
+        if is_alike and trained.stochastic_depth != model.stochastic_depth:
             # At inference a residual counts for one minus its rate.
             rate = trained.stochastic_depth
             trained = _remade(trained, stochastic_depth=model.stochastic_depth, dtype="float32")

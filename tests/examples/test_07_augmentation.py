@@ -90,7 +90,7 @@ def test_a_picture_is_read_as_the_package_reads_it(tmp_path):
 def test_refusals(page, capsys, tmp_path):
     assert "is there already; --overwrite replaces it" in refused(capsys, NAME, "--out", page)
     out = tmp_path / "page.html"
-    assert "no.png: No such file" in refused(
+    assert "no.png: no such file" in refused(
         capsys, NAME, "--picture", tmp_path / "no.png", "--out", out
     )
     (tmp_path / "text.png").write_text("text")

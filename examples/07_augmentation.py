@@ -198,10 +198,8 @@ def main() -> None:
     else:
         try:
             face, words = picture(arguments.picture), f"{arguments.picture.name}."
-        except PictureError as error:
+        except (OSError, PictureError) as error:
             parser.error(str(error))
-        except OSError as error:
-            parser.error(f"{arguments.picture}: {error.strerror or error}")
     arguments.out.write_text(page(face, words, arguments.seed), encoding="utf-8")
     print(arguments.out)
 

@@ -342,6 +342,17 @@ def test_of_clips_each_frame_is_mirrored_and_none_turned_over():
         np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(6,), (4, 6)])
+def test_what_is_no_picture_has_no_mirror_image(shape):
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, {"emotion": keras.layers.Dense(3)(inputs)})
+    x = np.zeros((2, *shape), np.float32)
+    with pytest.raises(ValueError, match="mirror images are of pictures"):
+        MonteCarlo(model, samples=2, flips=True)(x)
+    with pytest.raises(ValueError, match="mirror images are of pictures"):
+        Ensemble([model, model], flips=True)
+
+
 def test_monte_carlo_saved_and_loaded(tmp_path):
     made = MonteCarlo(dropping(0.0), samples=3, flips=False, name="passes")
     x = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)

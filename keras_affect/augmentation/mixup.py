@@ -39,8 +39,8 @@ class Mixup:
       labels' own structure, as `model.fit` takes them: the sample weights mixed after being set
       to 0 where a label is missing. A label that both lack becomes 0 with weight 0, since a loss
       of NaN stays NaN at any weight. Where both lack a part of it alone, as the arousal beside a
-      rated valence, that part stays NaN, which `losses.MaskedMeanSquaredError` leaves out: a
-      row's one weight says nothing of its parts.
+      rated valence, that part stays NaN, which `losses.MaskedMeanSquaredError` leaves out and a
+      loss that does not mask shows as NaN: a row's one weight says nothing of its parts.
 
     Args:
         alpha: Parameter of the Beta distribution, a finite number above 0.

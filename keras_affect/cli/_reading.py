@@ -96,6 +96,8 @@ class Reading:
 
     def _check_options(self, data: Path, kind: str) -> None:
         """Refuse what would change nothing in how data of this kind are read."""
+        if not data.exists():
+            return  # which is to be said first
         usual = {"root": None, "codes": None, "scale": "unit", "encoding": None}
         given = {
             "csv": [f"--{name}" for name, value in self._csv.items() if value != usual[name]],
@@ -116,6 +118,7 @@ class Reading:
             return
         kind = _kind(data)
         if kind == "csv":
+            self._check_options(data, kind)
             yield "all", self._table(data, None)
             return
         from keras_affect.datasets import affectnet, ferplus
@@ -180,7 +183,7 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty()
     with (
         warnings.catch_warnings(),
         Progress(console=Console(stderr=True), transient=True, disable=not terminal) as shown,

@@ -138,7 +138,8 @@ def read(
         images = _first(root, pictures, places) or root
         return _read_list(table, images, crop or "box", margin, labels, settings).finish(split)
     annotated = [root / folder] if folder else []
-    if folder and root.name not in {other for _, _, other in SPLITS.values()} - {folder}:
+    others = [other for *_, other in SPLITS.values() if other not in ("", folder)]
+    if folder and root.resolve().name not in others:
         annotated.append(root)
     for place in annotated:
         if is_one_split(place):

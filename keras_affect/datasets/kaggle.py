@@ -200,7 +200,7 @@ def _pictures(client: Any, source: str, out: Path) -> str:
     scratch.mkdir(exist_ok=True)
     fetch = client.competition_download_file if competition else client.dataset_download_file
     # Without a terminal the client's progress bar would fill a log.
-    quiet = not sys.stderr.isatty()
+    quiet = sys.stderr is None or not sys.stderr.isatty()
     with _one_line(f"{name} of {what}"), contextlib.redirect_stdout(io.StringIO()):
         try:
             _patiently(lambda: fetch(source, name, path=str(scratch), quiet=quiet))

@@ -80,9 +80,9 @@ def to_litert(
         description: What the model is, in a sentence, for the file's metadata.
         licence: The model's licence, likewise.
         limits: What the model cannot know or must not be used for, likewise. Defaults to
-            `metadata.LIMITS` for a model of FER+'s eight emotions, as one trained on FER+, and to
-            `metadata.LIMITS_OF_USE`, which holds for any, for one of others. Of eight such
-            emotions learnt elsewhere, say what is true.
+            `metadata.limits_of` the model: FER+'s for its eight emotions, as if they were learnt
+            there, and what holds for any for others. Of such eight learnt elsewhere, say what is
+            true.
         progress: Called with what is being done, steps done and steps in all.
         input: "gray" or "rgb": what the file takes, whatever the model takes. Colour becomes
             gray by ITU-R BT.601's luma in the graph. Defaults to the model's own channels.

@@ -12,7 +12,15 @@ __all__ = ["mean_of_both", "mean_of_maps", "mirror_images", "with_mirror_images"
 def mirror_images(x: Any) -> Any:
     """Of pictures `(batch, height, width, channels)`, of maps, or of clips `(batch, time, height,
     width, channels)`: what a mirror shows, left for right.
+
+    Raises:
+        ValueError: If `x` is none of these.
     """
+    if len(x.shape) not in (4, 5):
+        raise ValueError(
+            "mirror images are of pictures (batch, height, width, channels) or of clips (batch, "
+            f"time, height, width, channels); received shape {tuple(x.shape)}"
+        )
     return ops.flip(x, axis=len(x.shape) - 2)
 
 

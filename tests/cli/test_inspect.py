@@ -85,6 +85,7 @@ def test_inspect_names_the_file_that_every_split_needs(tmp_path, capfd):
         (("inspect", "."), "no split of affectnet here"),
         (("inspect", "faces.csv", "--splits", "test"), "no column says which"),
         (("inspect", "faces.csv", "--encoding", "cp9999"), "argument `encoding`"),
+        (("inspect", "faces.csv", "--crop", "box"), "faces.csv: a csv goes without --crop"),
         (("inspect", "faces.csv", "--page", "no/report.html"), "the folder no does not exist"),
     ],
 )

@@ -45,6 +45,10 @@ def test_prepare_writes_ferplus(tmp_path, capfd):
     [
         (("prepare", "faces.csv", "out", "--scale", "ten"), "argument `target`"),
         (("prepare", "faces.csv", "out", "--codes", "raf"), "argument `codes`"),
+        (
+            ("prepare", "nowhere", "out", "--split", "train", "--labels", "majority"),
+            "nowhere: no such csv or folder",
+        ),
         (("prepare", "faces.csv", "out", "--crop", "box"), "faces.csv: a csv goes without --crop"),
         (("prepare", "faces.csv", "out", "--labels", "majority"), "a csv goes without --labels"),
         (

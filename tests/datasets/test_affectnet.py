@@ -150,12 +150,21 @@ def test_folders_without_the_name_of_a_split(tmp_path):
 
 
 @pytest.mark.parametrize(("own", "other"), [("train", "valid"), ("valid", "train")])
-def test_a_splits_own_folder_is_not_read_as_the_other(tmp_path, own, other):
+def test_a_splits_own_folder_is_not_read_as_the_other(tmp_path, monkeypatch, own, other):
     folder = affectnet.SPLITS[own][2]
     write_affectnet_folders(tmp_path, [(0, 0, 0)], split=folder)
-    assert len(affectnet.read(tmp_path / folder, own)) == 1
-    with pytest.raises(FileNotFoundError, match=f"no AffectNet {other} split here"):
-        affectnet.read(tmp_path / folder, other)
+    monkeypatch.chdir(tmp_path / folder)
+    for place in (tmp_path / folder, "."):
+        assert len(affectnet.read(place, own)) == 1
+        with pytest.raises(FileNotFoundError, match=f"no AffectNet {other} split here"):
+            affectnet.read(place, other)
+
+
+def test_a_folder_of_any_name_is_the_split_that_is_asked_for(tmp_path, monkeypatch):
+    write_affectnet_folders(tmp_path, [(0, 0, 0)], split="faces")
+    monkeypatch.chdir(tmp_path / "faces")
+    for split in ("train", "valid"):
+        assert len(affectnet.read(".", split)) == 1
 
 
 def test_landmarks_of_folders(tmp_path):

@@ -100,6 +100,46 @@ def test_training_goes_on_where_it_was(make, freeze, tmp_path):
             np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Unnamed(keras.layers.Layer):
+    """Its normalisation has another name each time that it is made."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.normalization = keras.layers.BatchNormalization()
+
+    def build(self, shape):
+        self.normalization.build(shape)
+
+    def call(self, x, training=False):
+        return self.normalization(x, training=training)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Named(Unnamed):
+    """It keeps its own name."""
+
+    def get_config(self):
+        return super(Unnamed, self).get_config()
+
+
+@pytest.mark.parametrize("kind", [Unnamed, Named])
+def test_what_lies_within_a_layer_stays_frozen_under_another_name(tmp_path, kind):
+    image = keras.Input((16, 16, 1))
+    x = keras.layers.GlobalAveragePooling2D()(kind(name="block")(image))
+    model = TemporalAffect(keras.Model(image, x), time=2, units=4)
+    before = len(model.trainable_variables)
+    model.save(tmp_path / "m.keras")
+    loaded = models.load(tmp_path / "m.keras")
+    (one,), (other,) = (
+        [layer for layer in each._flatten_layers() if "normalization" in layer.name]
+        for each in (model, loaded)
+    )
+    assert one.name != other.name
+    assert not other.trainable
+    assert len(loaded.trainable_variables) == before
+
+
 def test_a_model_without_anything_frozen_says_nothing_of_it():
     assert "frozen" not in small().get_config()
 

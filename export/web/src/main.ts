@@ -125,20 +125,21 @@ function showReading(result: Read, source: "camera" | "picture"): void {
   else circle.show(point[0] as number, point[1] as number);
 }
 
-async function loadModel(chosen: ModelEntry): Promise<void> {
+/** Whether it reads from now on: not where another was chosen meanwhile. */
+async function loadModel(chosen: ModelEntry): Promise<boolean> {
   const mine = ++modelTurn;
   let loaded: AffectModel;
   try {
     loaded = await AffectModel.load(await modelContent(chosen));
   } catch (error) {
-    if (mine !== modelTurn) return;
+    if (mine !== modelTurn) return false;
     // The one before it reads on.
     if (entry !== undefined) modelSelect.selectedIndex = entries.indexOf(entry);
     throw error;
   }
   if (mine !== modelTurn) {
     loaded.delete();
-    return;
+    return false;
   }
   model?.delete();
   model = loaded;
@@ -149,6 +150,7 @@ async function loadModel(chosen: ModelEntry): Promise<void> {
     `${Math.round(chosen.size / 1000)} kB. Right for ${share} % of ${chosen.images.toLocaleString("en")} ` +
     "pictures of FER+ valid, whose emotion people had named by majority.";
   showNothing("–");
+  return true;
 }
 
 async function load(): Promise<void> {
@@ -343,8 +345,7 @@ modelSelect.addEventListener("change", () => {
   const chosen = entries[modelSelect.selectedIndex];
   if (chosen !== undefined) {
     asked(async () => {
-      await loadModel(chosen);
-      await readAgain();
+      if (await loadModel(chosen)) await readAgain();
     });
   }
 });

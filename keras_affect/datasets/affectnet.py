@@ -38,7 +38,7 @@ from keras_affect.datasets.tables import open_table
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["CROPS", "SPLITS", "load", "read"]
+__all__ = ["CROPS", "SPLITS", "is_one_split", "load", "read"]
 
 #: Split: (csv of 2017, the folder of its pictures, the folder of eight labels).
 SPLITS = {

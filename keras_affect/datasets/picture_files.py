@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["Box", "decode", "inside", "landmark_box"]
+__all__ = ["SUFFIXES", "Box", "decode", "inside", "landmark_box", "pictures_in"]
+
+#: How the names of picture files end.
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 #: left, top, right, bottom in pixels.
 Box = tuple[int, int, int, int]
@@ -43,6 +47,30 @@ def inside(root: str, name: str, where: str) -> str:
             f"{where}: picture {name!r} is a symbolic link that leads out of the folder {root}"
         )
     return path
+
+
+def pictures_in(folder: Path, *, within: bool = False) -> list[Path]:
+    """A folder's picture files, in the order of their paths.
+
+    Hidden ones are passed over, and hidden folders: they hold what systems lay beside pictures, as
+    thumbnails, a notebook's checkpoints and macOS's "._face.jpg".
+
+    Args:
+        folder: Where they lie.
+        within: Whether those of the folders within it are pictures of it too.
+
+    Raises:
+        ValueError: If there is none; names the folder.
+    """
+    found = sorted(
+        path
+        for path in (folder.rglob("*") if within else folder.iterdir())
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not found:
+        raise ValueError(f"{folder}: holds no picture ({', '.join(SUFFIXES)})")
+    return found
 
 
 def decode(

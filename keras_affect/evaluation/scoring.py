@@ -15,7 +15,7 @@ from keras_affect.evaluation.calibration import bin_by_confidence
 from keras_affect.evaluation.checks import Array, check_pair, check_rows
 from keras_affect.evaluation.selective import accuracy_by_share
 
-__all__ = ["scores"]
+__all__ = ["scores", "wilson_interval"]
 
 _CLASSES = len(emotions.NAMES)
 # What Keras's cross-entropy takes a probability of 0 for.

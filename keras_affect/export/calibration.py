@@ -13,8 +13,6 @@ __all__ = ["MINIMUM", "check_images", "from_ferplus", "from_folder", "with_extre
 #: Fewer pictures than this say nothing of a model's ranges. Some hundred are usual.
 MINIMUM = 8
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-
 
 def check_images(
     images: Any, argument: str, shape: tuple[int, int, int], minimum: int = 1
@@ -108,6 +106,7 @@ def from_folder(
     """
     from PIL import Image, ImageOps
 
+    from keras_affect.datasets.picture_files import pictures_in
     from keras_affect.runtime.crops import rounded
     from keras_affect.runtime.pictures import gray_or_rgb
 
@@ -119,15 +118,7 @@ def from_folder(
         )
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder")
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        # Hidden folders hold copies: thumbnails, a notebook's checkpoints.
-        if path.suffix.lower() in _SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not files:
-        raise ValueError(f"{folder}: holds no picture ({', '.join(_SUFFIXES)})")
+    files = pictures_in(folder, within=True)
     drawn = np.random.default_rng(seed).permutation(len(files))[:count]
     files = [files[place] for place in sorted(drawn)]
     pictures = np.empty((len(files), height, width, channels), np.uint8)

@@ -141,20 +141,16 @@ class Blocks:
         self, x: Any, name: str, pool: int = 2, strides: int = 2, padding: str = "valid"
     ) -> Any:
         """The largest of each window."""
-        return keras.layers.MaxPooling2D(
-            pool,
-            strides=strides,
-            padding=padding,
-            data_format=CHANNELS_LAST,
-            dtype=self.policy,
-            name=name,
-        )(x)
+        return self._pool(keras.layers.MaxPooling2D, x, name, pool, strides, padding)
 
     def average_pool(
         self, x: Any, name: str, pool: int = 2, strides: int = 2, padding: str = "same"
     ) -> Any:
         """The mean of each window."""
-        return keras.layers.AveragePooling2D(
+        return self._pool(keras.layers.AveragePooling2D, x, name, pool, strides, padding)
+
+    def _pool(self, layer: Any, x: Any, name: str, pool: int, strides: int, padding: str) -> Any:
+        return layer(
             pool,
             strides=strides,
             padding=padding,

@@ -10,7 +10,7 @@ import keras
 
 from keras_affect.weights import catalog
 
-__all__ = ["load", "load_weights_by_name", "trained_argument"]
+__all__ = ["adapt_residuals", "load", "load_weights_by_name", "trained_argument"]
 
 # Heads and hidden layers before them may be left out of a model; a stem of fewer convolutions than
 # the weights have would read pictures otherwise.

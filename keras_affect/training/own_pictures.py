@@ -19,6 +19,7 @@ from keras_affect import models
 from keras_affect._files import written_whole
 from keras_affect.augmentation import face_pipeline
 from keras_affect.datasets.batches import batches_of
+from keras_affect.datasets.picture_files import pictures_in
 from keras_affect.models.affect_model import AffectModel
 from keras_affect.runtime.crops import fit
 from keras_affect.runtime.pictures import read_picture
@@ -27,8 +28,6 @@ from keras_affect.training.progress import EpochLog, ProgressBar
 from keras_affect.weights.storage import variables_by_key
 
 __all__ = ["OwnPictures", "fine_tune_on_folder", "read_folder"]
-
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
@@ -112,14 +111,7 @@ def read_folder(
     files: list[Path] = []
     labels: list[int] = []
     for place, path in enumerate(classes):
-        found = sorted(
-            file
-            for file in path.iterdir()
-            # Hidden ones are what systems lay beside pictures, as macOS's "._face.jpg".
-            if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")
-        )
-        if not found:
-            raise ValueError(f"{path}: holds no picture ({', '.join(_SUFFIXES)})")
+        found = pictures_in(path)
         files += found
         labels += [place] * len(found)
     images = np.empty((len(files), *shape), np.uint8)

@@ -56,8 +56,9 @@ def test_what_a_system_lays_beside_pictures_is_passed_over(tmp_path):
     for name in ("calm", "tense"):
         (tmp_path / name).mkdir()
         Image.new("L", (16, 16)).save(tmp_path / name / "face.png")
+        Image.new("L", (16, 16)).save(tmp_path / name / "FACE.TIF")
         (tmp_path / name / "._face.png").write_bytes(b"Mac OS X")
-    assert len(read_folder(tmp_path, (16, 16, 1)).images) == 2
+    assert len(read_folder(tmp_path, (16, 16, 1)).images) == 4
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(source, tmp_path):
